@@ -1,0 +1,1 @@
+//! Roll-ups, estimators and editions of the barometer

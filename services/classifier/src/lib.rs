@@ -1,0 +1,1 @@
+//! Rules, scores, routing and the audit sample: comments to verdicts

@@ -1,0 +1,1 @@
+//! Pulls comments from the platforms, imports and webhooks into the bus

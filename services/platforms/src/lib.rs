@@ -1,0 +1,1 @@
+//! One module per social platform: read comments, receive pushes, act

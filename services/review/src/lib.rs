@@ -1,0 +1,1 @@
+//! The queue of the moderators and its pages

@@ -1,0 +1,1 @@
+//! Rule packs to a matcher with spans into the original text

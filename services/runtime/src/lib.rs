@@ -1,0 +1,1 @@
+//! Configuration, logs, metrics and health, database handles, signals and drain.

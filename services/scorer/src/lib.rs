@@ -1,0 +1,1 @@
+//! Tokenizer and ONNX sessions to calibrated scores

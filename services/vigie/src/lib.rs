@@ -1,0 +1,1 @@
+//! The executable: every service in one process, or any subset

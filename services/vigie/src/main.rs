@@ -1,0 +1,2 @@
+//! Entry point of the `vigie` executable.
+fn main() {}

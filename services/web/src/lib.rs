@@ -1,0 +1,1 @@
+//! What the pages share: layout, sessions, roles, CSRF, texts, assets
