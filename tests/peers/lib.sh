@@ -88,10 +88,10 @@ group_alive() {
 end_process() {
     local pid
     if pid="$(running "$1")"; then
-        kill "-$peer_stop_signal" -- "-$pid" 2>/dev/null
+        kill "-$peer_stop_signal" -- "-$pid" 2>/dev/null || true
         wait_quietly "${2:-15}" group_gone "$pid" || {
-            kill -KILL -- "-$pid" 2>/dev/null
-            wait_quietly 10 group_gone "$pid"
+            kill -KILL -- "-$pid" 2>/dev/null || true
+            wait_quietly 10 group_gone "$pid" || say "$peer_name: process group $pid of $1 does not end"
         }
     fi
     rm -f "$peer_dir/$1.pid"
@@ -101,8 +101,8 @@ end_process() {
 kill_process() {
     local pid
     pid="$(running "$1")" || die "$peer_name: $1 does not run"
-    kill -KILL -- "-$pid" 2>/dev/null
-    wait_quietly 10 group_gone "$pid"
+    kill -KILL -- "-$pid" 2>/dev/null || true
+    wait_quietly 10 group_gone "$pid" || die "$peer_name: process group $pid of $1 does not end"
     rm -f "$peer_dir/$1.pid"
 }
 
