@@ -168,6 +168,13 @@ cached() {
     printf '%s\n' "$dir"
 }
 
+# make_venv DIR REQUIREMENTS: a Python environment with exactly these packages.
+make_venv() {
+    python3 -c 'import venv, ensurepip' 2>/dev/null || require_packages "the tests' peers" python3-venv
+    gently python3 -m venv "$1" &&
+        gently "$1/bin/python" -m pip install -q --disable-pip-version-check --no-deps -r "$2"
+}
+
 all_running() {
     local name any=
     for name in $(spawned_names); do
