@@ -1,1 +1,3 @@
-//! Roll-ups, estimators and editions of the barometer
+//! The barometer: hourly roll-ups of what was received, labels of the blind audit, estimators, editions.
+
+pub mod estimate;
