@@ -1,1 +1,31 @@
-//! Rule packs to a matcher with spans into the original text
+//! Rule packs to a matcher with spans into the original text.
+//!
+//! [`Rulebook::parse`] turns the text of packs into one matcher: an Aho-Corasick automaton over every form of every term, a set of regular
+//! expressions for the patterns, and allow-lists, guards and softening contexts around them. [`Rulebook::matches`] finds what the packs
+//! know in a text, however it is spelt: it looks at normalised copies (the `view` module) and answers with spans of the original.
+//!
+//! Promised: any text gives an answer, in time linear in its length; spans are byte offsets on character boundaries; the same packs
+//! and text give the same hits in the same order; an allow-list or a guard only ever takes hits away. Nothing is decided from joined
+//! letters alone: such a hit asks for a human at most.
+//!
+//! Not done here: scoring, routing, reading a clock. [`Rulebook::load`] is the only place that reads files.
+
+mod cases;
+mod check;
+mod compile;
+mod context;
+mod fold;
+mod load;
+mod matcher;
+mod notation;
+mod pack;
+mod pattern;
+mod problem;
+mod view;
+
+pub use cases::{CaseKind, CaseResult, run_cases};
+pub use check::check;
+pub use compile::{Counts, Rulebook};
+pub use load::LoadError;
+pub use matcher::Scope;
+pub use problem::{Level, Problem};

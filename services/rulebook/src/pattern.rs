@@ -1,0 +1,143 @@
+//! The patterns of the packs to regular expressions over folded text.
+//!
+//! On top of the syntax of the `regex` crate: `<name>` is the class of that name (one of its items, each a pattern), `<0-3>` is up to
+//! three words, `<..>` is anything in the same sentence. Accents are folded, an apostrophe is a space, and the pattern begins and ends at
+//! the boundary of a word.
+
+use std::collections::BTreeMap;
+
+use regex::bytes::{Regex, RegexBuilder};
+
+use crate::fold::{Kind, fold, kind};
+use crate::pack::nearest;
+
+/// Items of each class, not yet expanded, over all packs.
+pub(crate) type Classes = BTreeMap<String, Vec<String>>;
+
+const DEPTH_MAX: usize = 8;
+
+/// Why a pattern is none.
+#[derive(Debug)]
+pub(crate) struct PatternError {
+    pub(crate) message: String,
+    pub(crate) suggestion: Option<String>,
+}
+
+impl PatternError {
+    fn new(message: String) -> Self {
+        Self { message, suggestion: None }
+    }
+}
+
+/// The whole expression of a pattern, boundaries included.
+pub(crate) fn source(pattern: &str, classes: &Classes) -> Result<String, PatternError> {
+    Ok(format!(r"\b{{start-half}}(?:{})\b{{end-half}}", expand(pattern, classes, 0)?))
+}
+
+/// One expression for any of several patterns; none for no patterns.
+pub(crate) fn any_of(patterns: &[String], classes: &Classes) -> Result<Option<Regex>, PatternError> {
+    if patterns.is_empty() {
+        return Ok(None);
+    }
+    compile(&source(&patterns.join("|"), classes)?).map(Some)
+}
+
+/// Compiles an expression over bytes: ASCII classes, because folded text has ASCII letters only.
+pub(crate) fn compile(source: &str) -> Result<Regex, PatternError> {
+    RegexBuilder::new(source)
+        .unicode(false)
+        .size_limit(SIZE_LIMIT_BYTES)
+        .build()
+        .map_err(|error| PatternError::new(format!("not a pattern: {}", error.to_string().lines().last().unwrap_or_default())))
+}
+
+/// Compiled expressions may be this large.
+pub(crate) const SIZE_LIMIT_BYTES: usize = 256 << 20;
+
+fn expand(pattern: &str, classes: &Classes, depth: usize) -> Result<String, PatternError> {
+    if depth > DEPTH_MAX {
+        return Err(PatternError::new("its classes refer to each other in a circle".to_owned()));
+    }
+    let mut out = String::with_capacity(pattern.len() * 2);
+    let mut rest = pattern;
+    while let Some(c) = rest.chars().next() {
+        rest = &rest[c.len_utf8()..];
+        match c {
+            '\\' => {
+                out.push('\\');
+                if let Some(next) = rest.chars().next() {
+                    out.push(next);
+                    rest = &rest[next.len_utf8()..];
+                }
+            }
+            '<' => {
+                let end = rest.find('>').ok_or_else(|| PatternError::new("`<` lacks its `>`".to_owned()))?;
+                out.push_str(&named(&rest[..end], classes, depth)?);
+                rest = &rest[end + 1..];
+            }
+            '\'' | '\u{2019}' => out.push(' '),
+            c if c.is_ascii() => out.push(c),
+            c if kind(c) == Kind::Nothing => {}
+            c => {
+                let mut bytes = Vec::new();
+                fold(c, |byte| bytes.push(byte));
+                out.push_str(&String::from_utf8_lossy(&bytes));
+            }
+        }
+    }
+    Ok(out)
+}
+
+fn named(name: &str, classes: &Classes, depth: usize) -> Result<String, PatternError> {
+    if name == ".." {
+        return Ok(r"[^.!?\n]*?".to_owned());
+    }
+    if let Some((least, most)) = name.split_once('-')
+        && let (Ok(least), Ok(most)) = (least.parse::<u8>(), most.parse::<u8>())
+    {
+        return Ok(format!("(?:[,;:\"()]* [\"(]?[a-z0-9]+){{{least},{most}}}"));
+    }
+    let items = classes.get(name).ok_or_else(|| PatternError {
+        message: format!("there is no class `{name}`"),
+        suggestion: nearest(name, classes.keys().map(String::as_str)),
+    })?;
+    let items: Result<Vec<_>, _> = items.iter().map(|item| expand(item, classes, depth + 1)).collect();
+    Ok(format!("(?:{})", items?.join("|")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(pattern: &str, text: &str) -> bool {
+        let classes = Classes::from([
+            ("tuer".to_owned(), vec!["tuer".to_owned(), "cr[ee]ver".to_owned()]),
+            ("menace".to_owned(), vec!["je vais te <tuer>".to_owned()]),
+        ]);
+        source(pattern, &classes)
+            .and_then(|source| compile(&source))
+            .expect(pattern)
+            .is_match(text.as_bytes())
+    }
+
+    #[test]
+    fn classes_gaps_and_boundaries() {
+        assert!(found("<menace>", "oui je vais te crever"));
+        assert!(!found("<menace>", "je vais te tuerai"));
+        assert!(found("je vais<0-2> <tuer>", "je vais tous les tuer"));
+        assert!(!found("je vais<0-2> <tuer>", "je vais tous un par un les tuer"));
+        assert!(found("bombe<..>musée", "une bombe dans votre musee"));
+        assert!(!found("bombe<..>musée", "quelle bombe. le musee"));
+        assert!(found("l'été", "vive l ete"));
+        assert!(found("💣+ demain", "toi 💣💣 demain"));
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        let classes = Classes::from([("tuer".to_owned(), vec!["<tuer>".to_owned()])]);
+        assert!(source("<tuer>", &classes).is_err_and(|error| error.message.contains("circle")));
+        assert!(source("<teur>", &classes).is_err_and(|error| error.suggestion.as_deref() == Some("tuer")));
+        assert!(source("<tuer", &classes).is_err());
+        assert!(compile("a(").is_err());
+    }
+}

@@ -1,0 +1,461 @@
+//! Copies of a text in which it is easy to find words, each byte with the place in the original that it came from.
+//!
+//! - `folded`: NFKC, without zero-width characters, look-alikes and accents; lower case; words apart by one space (so that `l'abruti`
+//!   is two words and `fils-de-pute` three); no space before punctuation; repeated punctuation once; a blank line is a line feed.
+//! - `revealed`: leet digits and signs read as letters, masked letters (`c*nnard`) guessed from the lexicon.
+//! - `joined`: letters that stand alone (`c o n n a r d`, `s.a.l.o.p.e`) joined to words.
+//! - `squeezed`: in words with a letter three times in a row or more, every run of a letter is one letter.
+//!
+//! The last three exist only where there is something for them to do, and know what they changed.
+//! Every step is one pass: the cost is linear in the length of the text.
+
+use std::ops::Range;
+
+use crate::fold::{Kind, fold, kind};
+
+/// A normalised copy. `text` is UTF-8, but handled as bytes.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct View {
+    /// The normalised text.
+    pub(crate) text: Vec<u8>,
+    /// For each byte, where the original character that gave it starts.
+    from: Vec<u32>,
+    /// For each byte, where the last original character that gave it ends.
+    to: Vec<u32>,
+    /// What differs from the view this one was made of, in ascending order. Empty for the first view.
+    pub(crate) changed: Vec<Range<usize>>,
+}
+
+/// Which runs of a letter are squeezed in a word that holds a letter.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Runs {
+    /// Of three and more: `coooonnard` is `connard`.
+    Held,
+    /// All: `coonnnnaard` is `conard`.
+    All,
+}
+
+/// Guesses masked words.
+pub(crate) trait Lexicon {
+    /// The word that `masked` (lower-case letters and `*`) stands for, of the same length.
+    fn unmask(&self, masked: &[u8]) -> Option<&[u8]>;
+}
+
+impl View {
+    /// The span of the original that gave `range` of this view, which must not be empty.
+    pub(crate) fn original(&self, range: &Range<usize>) -> [usize; 2] {
+        [self.from[range.start] as usize, self.to[range.end - 1] as usize]
+    }
+
+    /// The part of this view that a span of the original gave.
+    pub(crate) fn range_of(&self, span: &Range<usize>) -> Range<usize> {
+        let start = self.from.partition_point(|from| (*from as usize) < span.start);
+        let end = self.to.partition_point(|to| (*to as usize) <= span.end);
+        start..end.max(start)
+    }
+
+    fn push(&mut self, byte: u8, from: u32, to: u32) {
+        self.text.push(byte);
+        self.from.push(from);
+        self.to.push(to);
+    }
+
+    fn with_capacity(bytes: usize) -> Self {
+        Self {
+            text: Vec::with_capacity(bytes),
+            from: Vec::with_capacity(bytes),
+            to: Vec::with_capacity(bytes),
+            ..Self::default()
+        }
+    }
+
+    fn copy(&mut self, of: &Self, range: Range<usize>) {
+        self.text.extend_from_slice(&of.text[range.clone()]);
+        self.from.extend_from_slice(&of.from[range.clone()]);
+        self.to.extend_from_slice(&of.to[range]);
+    }
+
+    /// The first view of a text. Texts beyond 4 GiB are cut.
+    pub(crate) fn folded(text: &str) -> Self {
+        let mut view = Self::with_capacity(text.len() + 8);
+        let mut lines = 0_u8;
+        let mut hashtag = Hashtag::Outside;
+        for (at, c) in text.char_indices() {
+            let (Ok(from), Ok(to)) = (u32::try_from(at), u32::try_from(at + c.len_utf8())) else {
+                break;
+            };
+            match kind(c) {
+                Kind::Nothing => {}
+                Kind::Space => {
+                    view.space(from, to);
+                    hashtag = Hashtag::Outside;
+                }
+                Kind::NewLine => {
+                    view.space(from, to);
+                    lines = lines.saturating_add(1);
+                    if lines > 1
+                        && let Some(last) = view.text.last_mut()
+                    {
+                        *last = b'\n';
+                    }
+                    hashtag = Hashtag::Outside;
+                }
+                Kind::Visible => {
+                    lines = 0;
+                    if hashtag.splits_before(c) {
+                        view.push(b' ', from, from);
+                    }
+                    view.visible(c, from, to);
+                }
+            }
+        }
+        view
+    }
+
+    fn space(&mut self, from: u32, to: u32) {
+        match self.text.last() {
+            Some(b' ' | b'\n') => {
+                if let Some(last) = self.to.last_mut() {
+                    *last = to;
+                }
+            }
+            _ => self.push(b' ', from, to),
+        }
+    }
+
+    fn visible(&mut self, c: char, from: u32, to: u32) {
+        let before = self.text.len();
+        fold(c, |byte| self.push(byte, from, to));
+        let Some(&first) = self.text.get(before) else { return };
+        if !matches!(first, b'.' | b',' | b';' | b':' | b'!' | b'?') {
+            return;
+        }
+        // `toi !` and `toi!` are the same; `!!!` is `!`.
+        let previous = before.checked_sub(1).map(|at| self.text[at]);
+        let earlier = before.checked_sub(2).map(|at| self.text[at]);
+        if previous == Some(first) || (previous == Some(b' ') && earlier == Some(first)) {
+            self.truncate(before);
+            if let Some(last) = self.to.last_mut() {
+                *last = to;
+            }
+        } else if previous == Some(b' ') {
+            self.truncate(before - 1);
+            self.push(first, from, to);
+        }
+    }
+
+    fn truncate(&mut self, length: usize) {
+        self.text.truncate(length);
+        self.from.truncate(length);
+        self.to.truncate(length);
+    }
+
+    /// The second view, with `one` for the digit 1; none where nothing is hidden.
+    pub(crate) fn revealed(&self, one: u8, lexicon: &dyn Lexicon) -> Option<Self> {
+        if !hides_letters(&self.text) {
+            return None;
+        }
+        let mut view = Self::with_capacity(self.text.len());
+        let mut at = 0;
+        while at < self.text.len() {
+            let end = token_end(&self.text, at);
+            if end == at {
+                view.copy(self, at..at + 1);
+                at += 1;
+                continue;
+            }
+            let start = view.text.len();
+            if view.reveal_token(self, at..end, one, lexicon) {
+                view.changed.push(start..view.text.len());
+            }
+            at = end;
+        }
+        (!view.changed.is_empty()).then_some(view)
+    }
+
+    /// The view in which three letters or more that stand alone in a row are one word; none where there are none.
+    pub(crate) fn joined(&self) -> Option<Self> {
+        let mut view = Self::default();
+        let mut copied = 0;
+        let mut at = 0;
+        while at < self.text.len() {
+            let word = at..at + self.text[at..].iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+            if word.len() != 1 {
+                at = word.end.max(at + 1);
+                continue;
+            }
+            let run = letters_alone(&self.text, at);
+            let last = run[run.len() - 1];
+            let digits = run.iter().filter(|at| self.text[**at].is_ascii_digit()).count();
+            if run.len() >= 3 && digits * 2 < run.len() {
+                view.copy(self, copied..at);
+                let start = view.text.len();
+                for at in run {
+                    view.push(leet(self.text[at], b'i').unwrap_or(self.text[at]), self.from[at], self.to[at]);
+                }
+                view.changed.push(start..view.text.len());
+                copied = last + 1;
+            }
+            at = last + 1;
+        }
+        view.copy(self, copied..self.text.len());
+        (!view.changed.is_empty()).then_some(view)
+    }
+
+    /// Copies one token with its leet and masks read as letters; says whether anything changed.
+    fn reveal_token(&mut self, of: &Self, range: Range<usize>, one: u8, lexicon: &dyn Lexicon) -> bool {
+        let token = &of.text[range.clone()];
+        let letters = token.iter().filter(|byte| byte.is_ascii_lowercase()).count();
+        if letters == 0 || letters == token.len() {
+            self.copy(of, range);
+            return false;
+        }
+        if letters >= 2 && token.contains(&b'*') && token.is_ascii() && token.len() <= 40 {
+            let masked: Vec<u8> = token.iter().map(|byte| leet(*byte, one).unwrap_or(*byte)).collect();
+            if let Some(word) = lexicon.unmask(&masked) {
+                for (byte, at) in word.iter().zip(range) {
+                    self.push(*byte, of.from[at], of.to[at]);
+                }
+                return true;
+            }
+        }
+        let mut at = range.start;
+        while at < range.end {
+            let (letter, width) = match (of.text[at], &of.text[at..range.end]) {
+                (0xe2, [0xe2, 0x82, 0xac, ..]) => (Some(b'e'), 3),
+                (0xc2, [0xc2, 0xa3, ..]) => (Some(b'l'), 2),
+                (byte, _) => (leet(byte, one), 1),
+            };
+            match letter {
+                Some(letter) => self.push(letter, of.from[at], of.to[at]),
+                None => self.copy(of, at..at + width),
+            }
+            at += width;
+        }
+        true
+    }
+
+    /// The view in which words with a held letter have their runs squeezed to one letter: the held runs only, or all of them. None where
+    /// no letter is held.
+    pub(crate) fn squeezed(&self, runs: Runs) -> Option<Self> {
+        if !holds_a_letter(&self.text) {
+            return None;
+        }
+        let mut view = Self::with_capacity(self.text.len());
+        let mut at = 0;
+        while at < self.text.len() {
+            let end = at + self.text[at..].iter().take_while(|byte| byte.is_ascii_lowercase()).count();
+            if end == at {
+                view.copy(self, at..at + 1);
+                at += 1;
+                continue;
+            }
+            if holds_a_letter(&self.text[at..end]) {
+                let start = view.text.len();
+                view.squeeze(self, at..end, runs);
+                view.changed.push(start..view.text.len());
+            } else {
+                view.copy(self, at..end);
+            }
+            at = end;
+        }
+        Some(view)
+    }
+
+    fn squeeze(&mut self, of: &Self, range: Range<usize>, runs: Runs) {
+        let mut at = range.start;
+        while at < range.end {
+            let letter = of.text[at];
+            let end = at + of.text[at..range.end].iter().take_while(|byte| **byte == letter).count();
+            if end - at >= 3 || matches!(runs, Runs::All) {
+                self.push(letter, of.from[at], of.to[end - 1]);
+            } else {
+                self.copy(of, at..end);
+            }
+            at = end;
+        }
+    }
+
+    /// Whether `range` overlaps one of the ascending `ranges`.
+    pub(crate) fn touches(ranges: &[Range<usize>], range: &Range<usize>) -> bool {
+        let after = ranges.partition_point(|known| known.end <= range.start);
+        ranges.get(after).is_some_and(|known| known.start < range.end)
+    }
+}
+
+/// Whether a digit or a sign touches a letter.
+fn hides_letters(text: &[u8]) -> bool {
+    let letter = |at: usize| text.get(at).is_some_and(u8::is_ascii_lowercase);
+    text.iter().enumerate().any(|(at, byte)| {
+        let sign = byte.is_ascii_digit() || matches!(byte, b'@' | b'$' | b'*' | b'|' | b'+' | b'!' | 0xac | 0xa3 | 0xe2 | 0xc2);
+        sign && (letter(at + 1) || (at > 0 && letter(at - 1)))
+    })
+}
+
+/// Where the token that starts at `at` ends: letters, digits and the signs that stand for letters. `at` itself where there is none.
+fn token_end(text: &[u8], at: usize) -> usize {
+    let mut end = at;
+    while let Some(byte) = text.get(end) {
+        end += match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'@' | b'$' | b'*' | b'|' | b'+' => 1,
+            b'!' if end > at && text.get(end + 1).is_some_and(u8::is_ascii_lowercase) => 1,
+            0xe2 if text[end..].starts_with("€".as_bytes()) => 3,
+            0xc2 if text[end..].starts_with("£".as_bytes()) => 2,
+            _ => break,
+        };
+    }
+    end
+}
+
+/// The letter that a digit or sign stands for; `one` says what 1 is.
+fn leet(byte: u8, one: u8) -> Option<u8> {
+    Some(match byte {
+        b'0' => b'o',
+        b'1' | b'|' | b'!' => one,
+        b'3' => b'e',
+        b'4' | b'@' => b'a',
+        b'5' | b'$' => b's',
+        b'6' | b'8' => b'b',
+        b'7' | b'+' => b't',
+        b'9' => b'g',
+        _ => return None,
+    })
+}
+
+/// Whether some letter stands three times in a row.
+fn holds_a_letter(text: &[u8]) -> bool {
+    text.windows(3)
+        .any(|three| three[0].is_ascii_lowercase() && three[0] == three[1] && three[1] == three[2])
+}
+
+/// The places of letters that stand alone, from `at` on, with at most three separating bytes between two.
+fn letters_alone(text: &[u8], at: usize) -> Vec<usize> {
+    let alone = |at: usize| text.get(at).is_some_and(u8::is_ascii_alphanumeric) && !text.get(at + 1).is_some_and(u8::is_ascii_alphanumeric);
+    let mut run = vec![at];
+    let mut last = at;
+    loop {
+        let gap = text[last + 1..]
+            .iter()
+            .take(4)
+            .take_while(|byte| byte.is_ascii() && !byte.is_ascii_alphanumeric() && **byte != b'\n')
+            .count();
+        if gap == 0 || gap > 3 || !alone(last + 1 + gap) {
+            return run;
+        }
+        last += 1 + gap;
+        run.push(last);
+    }
+}
+
+/// Follows hashtags, whose words begin with capitals.
+enum Hashtag {
+    Outside,
+    Inside { after_small: bool },
+}
+
+impl Hashtag {
+    fn splits_before(&mut self, c: char) -> bool {
+        match self {
+            _ if c == '#' => {
+                *self = Self::Inside { after_small: false };
+                false
+            }
+            Self::Inside { .. } if !c.is_alphanumeric() => {
+                *self = Self::Outside;
+                false
+            }
+            Self::Inside { after_small } => {
+                let splits = *after_small && c.is_uppercase();
+                *after_small = c.is_lowercase();
+                splits
+            }
+            Self::Outside => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Words(&'static [&'static str]);
+
+    impl Lexicon for Words {
+        fn unmask(&self, masked: &[u8]) -> Option<&[u8]> {
+            self.0
+                .iter()
+                .map(|word| word.as_bytes())
+                .find(|word| word.len() == masked.len() && word.iter().zip(masked).all(|(letter, mask)| letter == mask || *mask == b'*'))
+        }
+    }
+
+    fn text(view: &View) -> String {
+        String::from_utf8_lossy(&view.text).into_owned()
+    }
+
+    #[test]
+    fn folds_words_and_punctuation() {
+        let cases = [
+            ("L’Abruti, fils-de-pute\u{a0}!!!", "l abruti, fils de pute!"),
+            ("un\ndeux\n\ntrois", "un deux\ntrois"),
+            ("#MortAuxCons", "#mort aux cons"),
+            ("You\u{200b}pin", "youpin"),
+            ("bon… bien ... sûr", "bon. bien. sur"),
+        ];
+        for (original, expected) in cases {
+            assert_eq!(text(&View::folded(original)), expected, "{original}");
+        }
+    }
+
+    #[test]
+    fn reveals_what_hides() {
+        let words = Words(&["connard", "pute"]);
+        let cases = [
+            ("b0ugn0ul3s", Some("bougnoules")),
+            ("c*nn*rd", Some("connard")),
+            ("sa1ope", Some("saiope")),
+            ("100 € le 12", None),
+            ("s@l€", Some("sale")),
+            ("Afr!cains", Some("africains")),
+        ];
+        for (original, expected) in cases {
+            let revealed = View::folded(original).revealed(b'i', &words);
+            assert_eq!(revealed.as_ref().map(text).as_deref(), expected, "{original}");
+        }
+    }
+
+    #[test]
+    fn joins_letters_and_squeezes_runs() {
+        let cases = [
+            ("quel c o n n a r d", Some("quel connard")),
+            ("s.a.l.o.p.e !", Some("salope!")),
+            ("0 6 1 2 3 4", None),
+            ("a b", None),
+            ("s 4 l e", Some("sale")),
+        ];
+        for (original, expected) in cases {
+            assert_eq!(
+                View::folded(original).joined().as_ref().map(text).as_deref(),
+                expected,
+                "{original}"
+            );
+        }
+        let squeezed = View::folded("Coooonnaaaard bonne").squeezed(Runs::Held);
+        assert_eq!(squeezed.as_ref().map(text).as_deref(), Some("connard bonne"));
+        let squeezed = View::folded("Coonnnnaard bonne").squeezed(Runs::All);
+        assert_eq!(squeezed.as_ref().map(text).as_deref(), Some("conard bonne"));
+    }
+
+    #[test]
+    fn spans_point_into_the_original() {
+        let original = "Ah l’É\u{200b}nnnnorme C  O";
+        let view = View::folded(original);
+        let at = text(&view).find("ennnnorme").expect("folded");
+        let [from, to] = view.original(&(at..at + 9));
+        assert_eq!(&original[from..to], "É\u{200b}nnnnorme");
+        let squeezed = view.squeezed(Runs::All).expect("a held letter");
+        let at = text(&squeezed).find("enorme").expect("squeezed");
+        let [from, to] = squeezed.original(&(at..at + 6));
+        assert_eq!(&original[from..to], "É\u{200b}nnnnorme");
+    }
+}
