@@ -1,0 +1,267 @@
+#!/usr/bin/env python3
+"""Fits the labels of a model over the outputs of its heads, chooses the thresholds, and writes both into its manifest.
+
+    python3 -m venv ../venv && ../venv/bin/pip install -r models/training/requirements.txt
+    ../venv/bin/python models/training/calibrate.py --data ../shared/data --model models/abuse-fr-e5
+
+--data is a folder with train/*.jsonl and validation/*.jsonl: one comment a line with `text`, `labels` (1 or 0; absent is
+unknown), and for sets of near-identical lines a common `twin`. The texts stay where they are: only numbers are written.
+
+What it does. Every French text goes through the network alone, as in the service. `abusive` is Platt scaling of its head, fitted
+on all French training files. Every other label is a logistic regression over the logits of all heads, fitted on the lines written
+for this project (train/written_*.jsonl), which the first models have not seen; its figures come from five folds in which a twin
+set stays together. Thresholds are chosen on what was not fitted on: the validation files for `abusive`, the folds for the others.
+Then the manifest from the marker on and the figures in the card are replaced. The same data give the same bytes.
+"""
+
+import argparse
+import hashlib
+import json
+import pathlib
+import re
+
+import numpy as np
+import onnxruntime
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold
+from tokenizers import Tokenizer
+
+import tomllib
+from labels import AUC_MIN, EXAMPLES, FALSE_ALARMS, FALSE_HIDES, HIDE_HITS_MIN, INSULT, LABELS, NO_ACT, POSITIVES_MIN
+
+MARKER = "# From here on written by models/training/calibrate.py: run it again instead of changing a number."
+FIGURES = ("<!-- figures: written by models/training/calibrate.py -->", "<!-- end of figures -->")
+HALF_WEIGHT = ("mlma_fr",)  # keyword-sampled and noisy
+PROBABILITY_MIN = 1e-6
+
+
+class Corpus:
+    """Rows of some files with the logits of the heads."""
+
+    def __init__(self, files, network):
+        self.rows, self.files = [], []
+        for file in files:
+            lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+            self.rows += lines
+            self.files += [file.stem] * len(lines)
+        self.logits = network.logits([row["text"] for row in self.rows])
+        self.groups = np.array([row.get("twin") or f"row {index}" for index, row in enumerate(self.rows)])
+        self.weights = np.array([0.5 if file in HALF_WEIGHT else 1.0 for file in self.files])
+
+    def values(self, label):
+        """The label of each row as float, NaN where unknown."""
+        values = [label.value(row) for row in self.rows]
+        return np.array([np.nan if value is None else value for value in values], dtype=float)
+
+    def acceptable(self):
+        return np.array([row["labels"].get("toxic") == 0 for row in self.rows])
+
+
+class Network:
+    """The ONNX model, one text at a time: its int8 outputs would change with their neighbours."""
+
+    def __init__(self, directory, manifest):
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        self.session = onnxruntime.InferenceSession(directory / "model.onnx", options, providers=["CPUExecutionProvider"])
+        self.tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+        self.tokenizer.enable_truncation(manifest["max_tokens"])
+        self.manifest = manifest
+
+    def logits(self, texts):
+        inputs, output = self.manifest["inputs"], self.manifest["output"]
+        results = []
+        for text in texts:
+            ids = np.array([self.tokenizer.encode(text).ids], dtype=np.int64)
+            results.append(self.session.run([output["name"]], {inputs["ids"]: ids, inputs["mask"]: np.ones_like(ids)})[0][0])
+        results = np.array(results, dtype=float)
+        if output["kind"] == "logits":
+            return results
+        results = np.clip(results, PROBABILITY_MIN, 1 - PROBABILITY_MIN)
+        return np.log(results / (1 - results))
+
+
+def fit(logits, values, weights, regularise):
+    """Weights over the raw logits and bias of a logistic regression on standardised logits."""
+    mean, scale = logits.mean(axis=0), logits.std(axis=0) + 1e-9
+    model = LogisticRegression(C=0.1 if regularise else 1e6, max_iter=5000)
+    model.fit((logits - mean) / scale, values, sample_weight=weights)
+    raw = model.coef_[0] / scale
+    return raw, float(model.intercept_[0] - (raw * mean).sum())
+
+
+def apply(logits, fitted):
+    return 1 / (1 + np.exp(-(logits @ fitted[0] + fitted[1])))
+
+
+def calibration_error(scores, values, bins=10):
+    """Expected calibration error over bins of equal counts."""
+    order = np.argsort(scores, kind="stable")
+    parts = np.array_split(order, bins)
+    return sum(abs(scores[part].mean() - values[part].mean()) * len(part) for part in parts if len(part)) / len(scores)
+
+
+def over(scores, share):
+    """The least threshold that at most `share` of `scores` reach, four decimals."""
+    if len(scores) == 0:
+        return 1.0
+    ordered = np.sort(scores)[::-1]
+    allowed = int(share * len(ordered))
+    return min(1.0, float(np.floor(ordered[allowed] * 10_000) + 1) / 10_000)
+
+
+def fit_label(label, heads, train, written, validation):
+    """A dict with weights, figures and held-out scores of one label, or None where the data do not carry it."""
+    single = label.head is not None
+    columns = [heads.index(label.head)] if single else list(range(len(heads)))
+    source = train if single else written
+    values = source.values(label)
+    known = ~np.isnan(values)
+    if (values == 1).sum() < POSITIVES_MIN:
+        return None
+    logits, values = source.logits[known][:, columns], values[known]
+    fitted = fit(logits, values, source.weights[known], not single)
+    if single:
+        held = validation
+        held_values = held.values(label)
+        kept = ~np.isnan(held_values)
+        held_scores = apply(held.logits[kept][:, columns], fitted)
+        raw_scores, held_values, acceptable = 1 / (1 + np.exp(-held.logits[kept][:, columns[0]])), held_values[kept], held.acceptable()[kept]
+    else:
+        held, kept = source, known
+        held_scores = np.zeros(len(values))
+        for fold_train, fold_test in GroupKFold(5).split(logits, values, source.groups[known]):
+            fold = fit(logits[fold_train], values[fold_train], source.weights[known][fold_train], True)
+            held_scores[fold_test] = apply(logits[fold_test], fold)
+        head = {"doxxing": "doxx"}.get(label.name, label.name)
+        raw_scores = 1 / (1 + np.exp(-logits[:, heads.index(head)])) if head in heads else None
+        held_values, acceptable = values, source.acceptable()[known]
+    insults = held.values(INSULT)[kept] == 1
+    auc = roc_auc_score(held_values, held_scores)
+    if auc < AUC_MIN:
+        return {"label": label, "auc": auc, "positives": int(values.sum()), "left_out": True}
+    return {
+        "label": label,
+        "left_out": False,
+        "weights": dict(zip([heads[column] for column in columns], fitted[0], strict=True)),
+        "fitted": fitted,
+        "columns": columns,
+        "bias": fitted[1],
+        "auc": auc,
+        "positives": int(values.sum()),
+        "prevalence": float(values.mean()),
+        "before": None if raw_scores is None else calibration_error(raw_scores, held_values),
+        "before_auc": None if raw_scores is None else roc_auc_score(held_values, raw_scores),
+        "after": calibration_error(held_scores, held_values),
+        "scores": held_scores,
+        "values": held_values,
+        "acceptable": acceptable,
+        "insults": insults,
+    }
+
+
+def thresholds(results):
+    """Per caution level and label: review, and hide where the data allow it."""
+    sets = {}
+    for level, shares in FALSE_ALARMS.items():
+        sets[level] = {}
+        for result in results:
+            label = result["label"]
+            if label.use == "descriptive":
+                continue
+            share = shares.get(label.name, shares[label.use])
+            against = (result["insults"] if label.use == "protected" else result["acceptable"]) & (result["values"] == 0)
+            review = over(result["scores"][against], share)
+            entry = {"review": review, "caught": float((result["scores"][result["values"] == 1] >= review).mean())}
+            if label.use == "signal" and label.name not in NO_ACT and FALSE_HIDES[level] > 0:
+                hide = max(review, over(result["scores"][result["values"] == 0], FALSE_HIDES[level]))
+                hits = int((result["scores"][result["values"] == 1] >= hide).sum())
+                if hits >= HIDE_HITS_MIN:
+                    entry |= {"hide": hide, "hidden": hits}
+            sets[level][label.name] = entry
+    return sets
+
+
+def manifest_sections(results, sets, files, network):
+    heads = network.manifest["heads"]
+    lines = [MARKER, "", "[calibration]"]
+    lines += ['method = "abusive: Platt scaling of its head on all French training files; other labels: logistic regression over all heads on the written lines"']
+    lines += ['held_out = "validation files for abusive; five folds that keep twin sets together for the others"']
+    lines += ["[calibration.data]"]
+    lines += [f'"{file.parent.name}/{file.name}" = "{hashlib.sha256(file.read_bytes()).hexdigest()[:16]}"' for file in files]
+    for result in results:
+        lines += ["", "[[labels]]", f'label = "{result["label"].name}"', f"bias = {result['bias']:.6f}", f"auc = {result['auc']:.3f}"]
+        lines += ["weights = { " + ", ".join(f"{head} = {result['weights'][head]:.6f}" for head in heads if head in result["weights"]) + " }"]
+    for level, entries in sets.items():
+        lines += ["", f"[thresholds.{level}]"]
+        for name, entry in entries.items():
+            hide = f", hide = {entry['hide']:.4f}" if "hide" in entry else ""
+            lines += [f"{name} = {{ review = {entry['review']:.4f}{hide} }}"]
+    for text, logits in zip(EXAMPLES, network.logits(EXAMPLES), strict=True):
+        scores = ", ".join(f"{result['label'].name} = {apply(logits[result['columns']], result['fitted']):.4f}" for result in results)
+        lines += ["", "[[examples]]", f"text = {json.dumps(text, ensure_ascii=False)}", f"scores = {{ {scores} }}"]
+    return "\n".join(lines) + "\n"
+
+
+def number(value):
+    return "" if value is None else f"{value:.3f}"
+
+
+def card_figures(results, left_out, sets, validation, written):
+    lines = [FIGURES[0], "", "Labels on comments that were not fitted on (`abusive`: validation files; others: five folds of the written lines).", ""]
+    lines += ["| label | positives fitted | AUC of the head alone | AUC | calibration error before | after | review threshold (balanced) | caught there | acceptable validation comments over it | hide threshold (balanced) |"]
+    lines += ["|---|---|---|---|---|---|---|---|---|---|"]
+    for result in results:
+        name = result["label"].name
+        entry = sets["balanced"].get(name, {})
+        cells = [name, str(result["positives"]), number(result["before_auc"]), number(result["auc"]), number(result["before"]), number(result["after"])]
+        scores = apply(validation.logits[validation.acceptable()][:, result["columns"]], result["fitted"])
+        cells += [number(entry.get("review")), f"{entry['caught']:.0%}" if entry else ""]
+        cells += [f"{(scores >= entry['review']).mean():.1%}" if entry else "", number(entry.get("hide"))]
+        lines += ["| " + " | ".join(cells) + " |"]
+    lines += ["", f"Left out, because the AUC stays below {AUC_MIN}: " + (", ".join(f"{r['label'].name} ({r['auc']:.2f})" for r in left_out) or "none") + ".", ""]
+    lines += ["`abusive` by source:", "", "| source | comments | AUC | acceptable comments over the review threshold | abusive comments over it |", "|---|---|---|---|---|"]
+    abusive = next(result for result in results if result["label"].name == "abusive")
+    threshold = sets["balanced"]["abusive"]["review"]
+    for corpus in (validation, written):
+        for source in sorted(set(corpus.files)):
+            chosen = np.array([file == source for file in corpus.files])
+            values = corpus.values(abusive["label"])[chosen]
+            known = ~np.isnan(values)
+            values, scores = values[known], apply(corpus.logits[chosen][known][:, abusive["columns"]], abusive["fitted"])
+            auc = number(roc_auc_score(values, scores)) if len(set(values)) > 1 else ""
+            caught = f"{(scores[values == 1] >= threshold).mean():.0%}" if (values == 1).any() else ""
+            lines += [f"| {source} | {len(values)} | {auc} | {(scores[values == 0] >= threshold).mean():.1%} | {caught} |"]
+    return "\n".join(lines + ["", FIGURES[1]])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=pathlib.Path, required=True, help="folder with train/ and validation/")
+    parser.add_argument("--model", type=pathlib.Path, required=True, help="folder of the model")
+    arguments = parser.parse_args()
+    path = arguments.model / "manifest.toml"
+    written_by_hand = path.read_text(encoding="utf-8").split(MARKER)[0].rstrip()
+    manifest = tomllib.loads(written_by_hand)
+    network = Network(arguments.model, manifest)
+    train_files = sorted((arguments.data / "train").glob("*.jsonl"))
+    written_files = [file for file in train_files if file.name.startswith("written_")]
+    real_files = [file for file in train_files if file.stem.endswith("_fr") or file.stem == "toxifrench_agree"]
+    validation_files = sorted((arguments.data / "validation").glob("*.jsonl"))
+    train, written, validation = (Corpus(files, network) for files in (real_files + written_files, written_files, validation_files))
+    fitted = [fit_label(label, manifest["heads"], train, written, validation) for label in LABELS]
+    results = [result for result in fitted if result and not result["left_out"]]
+    left_out = [result for result in fitted if result and result["left_out"]]
+    sets = thresholds(results)
+    sections = manifest_sections(results, sets, real_files + written_files + validation_files, network)
+    path.write_text(written_by_hand + "\n\n" + sections, encoding="utf-8")
+    card = arguments.model / "README.md"
+    figures = card_figures(results, left_out, sets, validation, written)
+    pattern = re.compile(re.escape(FIGURES[0]) + ".*" + re.escape(FIGURES[1]), re.DOTALL)
+    card.write_text(pattern.sub(lambda _: figures, card.read_text(encoding="utf-8")), encoding="utf-8")
+    print(figures)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""What the labels of a manifest mean in the labelled data, and how each is fitted and used."""
+
+from dataclasses import dataclass
+
+# How a label is used when a comment is routed:
+#   signal      to a person above the threshold, hidden only where a policy says so
+#   urgent      to a person at once
+#   protected   above the threshold a comment counts as protected speech and is never hidden by the machine
+#   descriptive recorded, decides nothing
+USES = ("signal", "urgent", "protected", "descriptive")
+
+
+@dataclass(frozen=True)
+class Label:
+    """One label: its name, the key in the data, its use, and the only head it is read from (Platt scaling), if any."""
+
+    name: str
+    key: str
+    use: str
+    head: str | None = None
+    target: str | None = None
+
+    def value(self, row):
+        """1, 0 or None (unknown) for one row of data."""
+        if self.target is None:
+            return row["labels"].get(self.key)
+        if "targets" not in row or row["labels"].get("toxic") is None:
+            return None
+        aims = any(target.startswith(self.target) for target in row["targets"])
+        return int(aims and row["labels"]["toxic"] == 1)
+
+
+LABELS = [
+    Label("abusive", "toxic", "signal", head="toxic"),
+    Label("hate", "hate", "signal"),
+    Label("threat", "threat", "urgent"),
+    Label("incitement", "incitement", "signal"),
+    Label("denial", "denial", "signal"),
+    Label("terror-apology", "terror_apology", "urgent"),
+    Label("doxxing", "doxxing", "urgent"),
+    Label("harassment", "harassment", "signal"),
+    Label("insult", "insult", "signal"),
+    Label("sexual", "sexual", "signal"),
+    Label("spam", "spam", "signal"),
+    Label("distress", "distress", "urgent"),
+    Label("vulgar", "vulgar", "protected"),
+    Label("criticism", "criticism", "protected"),
+    Label("counter-speech", "counter_speech", "protected"),
+    Label("target-origin", "", "descriptive", target="origin"),
+    Label("target-religion", "", "descriptive", target="religion"),
+    Label("target-sex", "", "descriptive", target="sex"),
+    Label("target-orientation", "", "descriptive", target="orientation"),
+    Label("target-gender-identity", "", "descriptive", target="gender-identity"),
+    Label("target-disability", "", "descriptive", target="disability"),
+    Label("target-political", "", "descriptive", target="elected"),
+]
+
+INSULT = next(label for label in LABELS if label.name == "insult")
+
+# A label is left out of the manifest below these: a coin would be as good, or nobody could tell.
+POSITIVES_MIN = 30
+AUC_MIN = 0.65
+
+# Review: the share of acceptable comments that may go over the threshold, per caution level and use.
+# Protected: the share of insults that may pass as protected speech.
+FALSE_ALARMS = {
+    "careful": {"abusive": 0.15, "signal": 0.03, "urgent": 0.02, "protected": 0.25},
+    "balanced": {"abusive": 0.08, "signal": 0.015, "urgent": 0.01, "protected": 0.05},
+    "firm": {"abusive": 0.05, "signal": 0.015, "urgent": 0.01, "protected": 0.02},
+}
+# Hide by score alone: at most this share of acceptable comments over the threshold; never where fewer than HIDE_HITS_MIN
+# comments that deserve it are over it too.
+FALSE_HIDES = {"careful": 0.0, "balanced": 0.001, "firm": 0.003}
+HIDE_HITS_MIN = 20
+# A policy lists acts; these two labels are none, so nothing is hidden because of them alone.
+NO_ACT = ("abusive", "hate")
+
+# Written into the manifest with their scores, so that the tests of the service can compare.
+EXAMPLES = [
+    "Merci pour cette belle exposition, les enfants ont adoré !",
+    "Deux heures de queue et trois salles fermées, c'est scandaleux.",
+    "T'es vraiment un pauvre con, dégage.",
+    "Gagnez 500 € par jour sans rien faire, cliquez sur mon profil 👉",
+]

@@ -1,0 +1,303 @@
+//! `models/<name>/manifest.toml`: what a model is made of, what its outputs mean, and from which scores something happens.
+//!
+//! Everything is checked when it is read: files present and of the right hash, labels and weights over known heads, thresholds in
+//! range for every caution level. Later code trusts it. The top of the file is written by hand; from the line that says so,
+//! `models/training/calibrate.py` writes it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use vigie_domain::policy::{Caution, Threshold};
+use vigie_domain::{ScoreLabel, sha256_hex};
+
+use crate::error::ScorerError;
+
+/// The layout of manifests that this build reads.
+pub const SCHEMA: &str = "model/1";
+
+/// A manifest as written.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// Name, the same as the folder's.
+    pub name: String,
+    /// Raised with every release of the model.
+    pub version: String,
+    /// One sentence for people.
+    pub description: String,
+    /// Date of the release, `2026-11-24`.
+    pub created: String,
+    /// SPDX expression.
+    pub licence: String,
+    /// Languages that it was trained on (BCP 47).
+    pub languages: Vec<String>,
+    /// Longest input in tokens, with the special ones.
+    pub max_tokens: usize,
+    /// Whether it was trained with the text that a comment answers. Where false, that text is not given to it.
+    pub context: bool,
+    /// Names of the outputs, in their order.
+    pub heads: Vec<String>,
+    /// Names of the inputs.
+    pub inputs: Inputs,
+    /// The output.
+    pub output: Output,
+    /// How texts may be scored together.
+    pub batching: Batching,
+    /// The files.
+    pub files: Files,
+    /// Where the weights and the training data come from.
+    pub provenance: BTreeMap<String, toml::Value>,
+    /// How labels and thresholds were fitted, for people.
+    pub calibration: BTreeMap<String, toml::Value>,
+    /// What the outputs mean.
+    pub labels: Vec<Label>,
+    /// Thresholds per caution level and label.
+    pub thresholds: BTreeMap<Caution, BTreeMap<ScoreLabel, Threshold>>,
+    /// Texts and the scores that the training code computed for them: a test compares.
+    #[serde(default)]
+    pub examples: Vec<Example>,
+}
+
+/// A text of our own and its scores.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Example {
+    /// The text.
+    pub text: String,
+    /// Some of its scores.
+    pub scores: BTreeMap<ScoreLabel, f32>,
+}
+
+/// Names of the two inputs, both int64 of shape [texts, tokens].
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inputs {
+    /// Token ids.
+    pub ids: String,
+    /// 1 for a token, 0 for padding.
+    pub mask: String,
+}
+
+/// The output: float32 of shape [texts, heads].
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Output {
+    /// Its name.
+    pub name: String,
+    /// What the numbers are.
+    pub kind: OutputKind,
+}
+
+/// What a head gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutputKind {
+    /// Probabilities: turned back into logits before calibration.
+    Probabilities,
+    /// Logits.
+    Logits,
+}
+
+/// How many texts are run at once. Dynamic quantisation takes one scale per run, so the scores of a text change with its
+/// neighbours and its padding: such a model says `texts_max = 1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Batching {
+    /// At most this many texts.
+    pub texts_max: usize,
+    /// At most this many tokens, padding included.
+    pub padded_tokens_max: usize,
+}
+
+/// The files, in the folder of the manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Files {
+    /// The network.
+    pub network: File,
+    /// The tokenizer, in the JSON of Hugging Face tokenizers.
+    pub tokenizer: File,
+}
+
+/// One file.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// Name in the folder.
+    pub path: String,
+    /// Its hash, in lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// A label: `probability = 1 / (1 + exp(-(bias + Σ weight · logit(head))))`. One head with a weight and a bias is Platt scaling;
+/// several are a probe.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Label {
+    /// Which label.
+    pub label: ScoreLabel,
+    /// Constant term.
+    pub bias: f64,
+    /// Weight per head; heads that are absent weigh nothing.
+    pub weights: BTreeMap<String, f64>,
+    /// Area under the ROC curve on comments that were not fitted on, for people.
+    #[serde(default)]
+    pub auc: Option<f64>,
+}
+
+/// A manifest and the bytes of its files, read once and checked.
+#[derive(Debug)]
+pub struct Bundle {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// `name@version+` and the first 12 hexadecimal digits of the manifest's SHA-256, which covers the files by their hashes.
+    pub version: String,
+    /// Bytes of the network.
+    pub network: Vec<u8>,
+    /// Bytes of the tokenizer.
+    pub tokenizer: Vec<u8>,
+}
+
+impl Bundle {
+    /// Reads and checks the folder of a model. Needs no ONNX Runtime.
+    ///
+    /// # Errors
+    /// A missing or unreadable file, a wrong hash, or a manifest that cannot be right.
+    pub fn read(dir: &Path) -> Result<Self, ScorerError> {
+        let model = dir
+            .file_name()
+            .map_or_else(|| dir.display().to_string(), |name| name.to_string_lossy().into_owned());
+        let path = dir.join("manifest.toml");
+        let content = read(&model, &path)?;
+        let refuse = |message: String| ScorerError::Manifest {
+            model: model.clone(),
+            path: path.clone(),
+            message,
+        };
+        let text = std::str::from_utf8(&content).map_err(|error| refuse(error.to_string()))?;
+        let manifest: Manifest = toml::from_str(text).map_err(|error| refuse(error.to_string().trim_end().to_owned()))?;
+        manifest.validate(&model).map_err(refuse)?;
+        let network = read_checked(&model, dir, &manifest.files.network)?;
+        let tokenizer = read_checked(&model, dir, &manifest.files.tokenizer)?;
+        let version = format!("{}@{}+{}", manifest.name, manifest.version, &sha256_hex(&content)[..12]);
+        Ok(Self {
+            manifest,
+            version,
+            network,
+            tokenizer,
+        })
+    }
+}
+
+fn read(model: &str, path: &Path) -> Result<Vec<u8>, ScorerError> {
+    std::fs::read(path).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => ScorerError::Missing {
+            model: model.to_owned(),
+            path: path.to_owned(),
+        },
+        _ => ScorerError::Unreadable {
+            model: model.to_owned(),
+            path: path.to_owned(),
+            source,
+        },
+    })
+}
+
+fn read_checked(model: &str, dir: &Path, file: &File) -> Result<Vec<u8>, ScorerError> {
+    let path: PathBuf = dir.join(&file.path);
+    let bytes = read(model, &path)?;
+    let found = sha256_hex(&bytes);
+    if found != file.sha256 {
+        return Err(ScorerError::Hash {
+            model: model.to_owned(),
+            path,
+            expected: file.sha256.clone(),
+            found,
+        });
+    }
+    Ok(bytes)
+}
+
+impl Manifest {
+    fn validate(&self, folder: &str) -> Result<(), String> {
+        if self.schema != SCHEMA {
+            return Err(format!(
+                "schema is \"{}\", this build reads \"{SCHEMA}\": upgrade vigie or take a model made for it",
+                self.schema
+            ));
+        }
+        if self.name != folder {
+            return Err(format!("name is `{}`, the folder is `{folder}`: they must be the same", self.name));
+        }
+        for file in [&self.files.network, &self.files.tokenizer] {
+            if Path::new(&file.path).file_name().is_none_or(|name| name != file.path.as_str()) {
+                return Err(format!(
+                    "files: `{}` must be the name of a file in the folder of the manifest",
+                    file.path
+                ));
+            }
+        }
+        if !(8..=8192).contains(&self.max_tokens) {
+            return Err(format!("max_tokens is {}, it must be in 8..8192", self.max_tokens));
+        }
+        if self.batching.texts_max == 0 || self.batching.padded_tokens_max < self.max_tokens {
+            return Err("batching: texts_max must be at least 1 and padded_tokens_max at least max_tokens".to_owned());
+        }
+        self.validate_labels()?;
+        self.validate_thresholds()
+    }
+
+    fn validate_labels(&self) -> Result<(), String> {
+        let heads: BTreeSet<&str> = self.heads.iter().map(String::as_str).collect();
+        if heads.is_empty() || heads.len() != self.heads.len() {
+            return Err("heads is empty or names one twice".to_owned());
+        }
+        let mut seen = BTreeSet::new();
+        for label in &self.labels {
+            let name = label.label.as_str();
+            if !seen.insert(label.label) {
+                return Err(format!("label `{name}` is there twice"));
+            }
+            if label.weights.is_empty() || !label.bias.is_finite() || label.weights.values().any(|weight| !weight.is_finite()) {
+                return Err(format!("label `{name}` needs a finite bias and at least one finite weight"));
+            }
+            if let Some(head) = label.weights.keys().find(|head| !heads.contains(head.as_str())) {
+                return Err(format!(
+                    "label `{name}` weighs the head `{head}`, which the network does not have; heads: {}",
+                    self.heads.join(", ")
+                ));
+            }
+        }
+        if !seen.contains(&ScoreLabel::Abusive) {
+            return Err("the label `abusive` is missing: every model must score it, the audit is stratified by it".to_owned());
+        }
+        Ok(())
+    }
+
+    fn validate_thresholds(&self) -> Result<(), String> {
+        for caution in Caution::ALL {
+            let set = self
+                .thresholds
+                .get(&caution)
+                .ok_or_else(|| format!("thresholds.{} is missing", caution.as_str()))?;
+            if !set.contains_key(&ScoreLabel::Abusive) {
+                return Err(format!("thresholds.{}: the label `abusive` is missing", caution.as_str()));
+            }
+            for (label, threshold) in set {
+                let place = format!("thresholds.{}.{}", caution.as_str(), label.as_str());
+                if !self.labels.iter().any(|known| known.label == *label) {
+                    return Err(format!("{place}: the model has no such label"));
+                }
+                let right =
+                    (0.0..=1.0).contains(&threshold.review) && threshold.hide.is_none_or(|hide| (threshold.review..=1.0).contains(&hide));
+                if !right {
+                    return Err(format!("{place}: review and hide must be in 0..1, hide not below review"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
