@@ -16,6 +16,9 @@ fn copy(dir: &Path) -> std::io::Result<PathBuf> {
     Ok(model)
 }
 
+/// What is spoilt, how, and what the error says.
+type Spoil = (&'static str, fn(&Path) -> std::io::Result<()>, &'static [&'static str]);
+
 /// Opening must fail with an error that holds every one of `words`.
 fn check(result: Result<Scorer, ScorerError>, words: &[&str]) {
     let Err(error) = result else {
@@ -30,7 +33,7 @@ fn check(result: Result<Scorer, ScorerError>, words: &[&str]) {
 #[test]
 fn spoilt_files_are_refused_before_the_library_is_touched() -> std::io::Result<()> {
     let nowhere = Path::new("/nonexistent/libonnxruntime.so");
-    let spoils: [(&str, fn(&Path) -> std::io::Result<()>, &[&str]); 5] = [
+    let spoils: [Spoil; 5] = [
         (
             "no folder",
             |model| std::fs::remove_dir_all(model),
@@ -57,11 +60,10 @@ fn spoilt_files_are_refused_before_the_library_is_touched() -> std::io::Result<(
             &["tokenizer.json has the sha256"],
         ),
     ];
-    for (name, spoil, words) in spoils {
+    for (_, spoil, words) in spoils {
         let dir = tempfile::tempdir()?;
         let model = copy(dir.path())?;
         spoil(&model)?;
-        assert!(words.len() < 10, "{name}");
         check(Scorer::open(nowhere, &model, 1), words);
     }
     Ok(())
