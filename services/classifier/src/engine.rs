@@ -1,0 +1,197 @@
+//! Comments to verdicts: rules, scores, language, route and audit draw. Used by the service and by `vigie classify` alike.
+//!
+//! Synchronous and deterministic: the same comments, rules, model, policy and audit key give the same verdicts, in the order of the
+//! comments, however they are cut into batches. It blocks for as long as the model computes.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use vigie_domain::policy::Threshold;
+use vigie_domain::{AccountId, Comment, CommentId, Policy, Reason, Route, RuleHit, ScoreLabel, Scores, Verdict, VerdictId};
+use vigie_rulebook::{Rulebook, Scope};
+use vigie_scorer::{Input, Scored, Scorer, ScorerError};
+
+use crate::routing::{Automation, LanguageFit, Reading, RouteContext, Routing, route};
+use crate::{audit, language};
+
+type Draw = Box<dyn Fn(&CommentId) -> f64 + Send + Sync>;
+
+/// A rulebook, a model and the key of the audit draw.
+pub struct Engine {
+    rulebook: RwLock<Arc<Rulebook>>,
+    scorer: Scorer,
+    draw: Draw,
+}
+
+/// A policy, with what follows from it and the model.
+struct Applied {
+    policy: Arc<Policy>,
+    version: String,
+    thresholds: BTreeMap<ScoreLabel, Threshold>,
+}
+
+impl Engine {
+    /// An engine; `draw` gives the audit draw of a comment in [0, 1).
+    #[must_use]
+    pub fn new(rulebook: Rulebook, scorer: Scorer, draw: impl Fn(&CommentId) -> f64 + Send + Sync + 'static) -> Self {
+        Self {
+            rulebook: RwLock::new(Arc::new(rulebook)),
+            scorer,
+            draw: Box::new(draw),
+        }
+    }
+
+    /// The rulebook in force.
+    #[must_use]
+    pub fn rulebook(&self) -> Arc<Rulebook> {
+        Arc::clone(&self.rulebook.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts another rulebook in force, from the next call of [`Engine::judge`] on.
+    pub fn replace_rulebook(&self, rulebook: Rulebook) {
+        *self.rulebook.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rulebook);
+    }
+
+    /// The model.
+    #[must_use]
+    pub const fn scorer(&self) -> &Scorer {
+        &self.scorer
+    }
+
+    /// One verdict per comment, in order. `policy` gives the policy of an account.
+    ///
+    /// # Errors
+    /// The model failed; no comment of the call has a verdict then.
+    pub fn judge(&self, comments: Vec<Comment>, policy: impl Fn(&AccountId) -> Arc<Policy>) -> Result<Vec<Verdict>, ScorerError> {
+        let rulebook = self.rulebook();
+        let living: Vec<&Comment> = comments.iter().filter(|comment| comment.deleted.is_none()).collect();
+        let inputs: Vec<Input<'_>> = living
+            .iter()
+            .map(|comment| Input {
+                text: &comment.text,
+                parent: comment.context.parent_text.as_deref(),
+            })
+            .collect();
+        let mut scored = self.scorer.score_covered(&inputs)?.into_iter();
+        let mut applied: BTreeMap<AccountId, Applied> = BTreeMap::new();
+        let mut verdicts = Vec::with_capacity(comments.len());
+        for comment in comments {
+            let applied = applied
+                .entry(comment.account.clone())
+                .or_insert_with_key(|account| self.apply(policy(account)));
+            let verdict = match (&comment.deleted, &mut scored) {
+                (Some(_), _) => self.judge_deleted(comment, applied, &rulebook),
+                (None, scored) => {
+                    let scored = scored.next().expect("the scorer gives one score per text");
+                    self.judge_one(comment, scored, applied, &rulebook)
+                }
+            };
+            verdicts.push(verdict);
+        }
+        Ok(verdicts)
+    }
+
+    fn apply(&self, policy: Arc<Policy>) -> Applied {
+        let mut thresholds = self.scorer.thresholds(policy.caution);
+        thresholds.extend(policy.thresholds.iter().map(|(label, threshold)| (*label, *threshold)));
+        Applied {
+            version: policy.version(),
+            policy,
+            thresholds,
+        }
+    }
+
+    fn judge_one(&self, comment: Comment, scored: Scored, applied: &Applied, rulebook: &Rulebook) -> Verdict {
+        let language = language::detect(&comment.text);
+        let scope = Scope {
+            institution: Some(&comment.institution),
+            account: Some(&comment.account),
+            platform: Some(comment.platform),
+            language,
+        };
+        let hits = rulebook.matches(&comment.text, &scope);
+        let context = RouteContext {
+            automation: Automation::On,
+            language: if language.is_none_or(|language| self.scorer.knows_language(language)) {
+                LanguageFit::Known
+            } else {
+                LanguageFit::Unknown
+            },
+            reading: reading(&comment, scored.complete),
+        };
+        let routing = route(&hits, &scored.scores, &applied.policy, &applied.thresholds, &context);
+        let audit = audit::audit(&applied.policy, &scored.scores, (self.draw)(&comment.id));
+        self.verdict(comment, routing, hits, scored.scores, language, audit, applied, rulebook)
+    }
+
+    /// A deletion keeps nothing back and needs nobody: what waits for the comment is withdrawn.
+    fn judge_deleted(&self, comment: Comment, applied: &Applied, rulebook: &Rulebook) -> Verdict {
+        let routing = Routing {
+            route: Route::Keep,
+            escalate: false,
+            priority: 0,
+            reasons: vec![Reason::DeletedUpstream],
+        };
+        self.verdict(
+            comment,
+            routing,
+            Vec::new(),
+            Scores::default(),
+            None,
+            audit::deleted(),
+            applied,
+            rulebook,
+        )
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of a verdict, put together in one place")]
+    fn verdict(
+        &self,
+        comment: Comment,
+        routing: Routing,
+        rules: Vec<RuleHit>,
+        scores: Scores,
+        language: Option<&str>,
+        audit: vigie_domain::Audit,
+        applied: &Applied,
+        rulebook: &Rulebook,
+    ) -> Verdict {
+        let (model, rulebook, policy) = (
+            self.scorer.version().to_owned(),
+            rulebook.version().to_owned(),
+            applied.version.clone(),
+        );
+        Verdict {
+            id: VerdictId::derive(&comment.revision, &model, &rulebook, &policy),
+            comment,
+            route: routing.route,
+            escalate: routing.escalate,
+            priority: routing.priority,
+            reasons: routing.reasons,
+            rules,
+            scores,
+            language: language.map(str::to_owned),
+            model,
+            rulebook,
+            policy,
+            audit,
+        }
+    }
+}
+
+/// How much of the text could be judged.
+fn reading(comment: &Comment, complete: bool) -> Reading {
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+    };
+    if comment.text.trim().is_empty() {
+        Reading::Empty
+    } else if comment.text.chars().all(|c| c.is_whitespace() || hidden(c)) {
+        Reading::Invisible
+    } else if comment.truncated || !complete {
+        Reading::Partial
+    } else {
+        Reading::Whole
+    }
+}

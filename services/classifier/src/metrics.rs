@@ -1,0 +1,75 @@
+//! The metrics of the classifier.
+
+use prometheus::{Histogram, HistogramOpts, IntCounterVec, Opts, Registry};
+use vigie_domain::{Route, Verdict};
+
+/// Registered once.
+#[derive(Clone)]
+pub struct Metrics {
+    verdicts: IntCounterVec,
+    latency: Histogram,
+    batch: Histogram,
+    reloads: IntCounterVec,
+}
+
+impl Metrics {
+    /// Registers them.
+    ///
+    /// # Errors
+    /// They are registered already.
+    pub fn register(registry: &Registry) -> anyhow::Result<Self> {
+        let verdicts = IntCounterVec::new(
+            Opts::new("vigie_classifier_verdicts_total", "Verdicts published, per route."),
+            &["route"],
+        )?;
+        for route in Route::ALL {
+            verdicts.with_label_values(&[route.as_str()]);
+        }
+        let latency = Histogram::with_opts(
+            HistogramOpts::new(
+                "vigie_classifier_latency_seconds",
+                "From the collection of a comment to its published verdict.",
+            )
+            .buckets(vec![0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0]),
+        )?;
+        let batch = Histogram::with_opts(
+            HistogramOpts::new("vigie_classifier_batch_seconds", "Judging one batch: rules, model and routes.")
+                .buckets(vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0]),
+        )?;
+        let reloads = IntCounterVec::new(
+            Opts::new("vigie_classifier_rule_reloads_total", "Changed rule packs, loaded or refused."),
+            &["result"],
+        )?;
+        for result in ["loaded", "refused"] {
+            reloads.with_label_values(&[result]);
+        }
+        registry.register(Box::new(verdicts.clone()))?;
+        registry.register(Box::new(latency.clone()))?;
+        registry.register(Box::new(batch.clone()))?;
+        registry.register(Box::new(reloads.clone()))?;
+        Ok(Self {
+            verdicts,
+            latency,
+            batch,
+            reloads,
+        })
+    }
+
+    /// One batch was judged in `seconds`.
+    pub fn judged(&self, seconds: f64) {
+        self.batch.observe(seconds);
+    }
+
+    /// A verdict was published.
+    pub fn published(&self, verdict: &Verdict) {
+        self.verdicts.with_label_values(&[verdict.route.as_str()]).inc();
+        let waited = jiff::Timestamp::now().duration_since(verdict.comment.collected_at).as_secs_f64();
+        // Clocks of two machines may differ: a negative wait is none.
+        self.latency.observe(waited.max(0.0));
+    }
+
+    /// Changed rule packs were loaded, or refused.
+    pub fn reloaded(&self, loaded: bool) {
+        self.reloads.with_label_values(&[if loaded { "loaded" } else { "refused" }]).inc();
+    }
+}
