@@ -14,6 +14,7 @@ pub mod legal;
 pub mod platform;
 pub mod policy;
 pub mod report;
+pub mod spreadsheet;
 pub mod topics;
 pub mod verdict;
 pub mod wire;

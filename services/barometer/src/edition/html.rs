@@ -1,0 +1,299 @@
+//! The page of an edition: French, for the screen and for paper, with nothing fetched from elsewhere.
+//!
+//! Every figure stands with its interval, n, N and a link to its method; counts of activity stand apart and are never called prevalence.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::{METHOD_VERSION, MANIFEST};
+use crate::figures::{Count, Estimated, Figures, LABELS_MIN, Prevalence, Reason, ScopeFigures};
+use crate::french::{count, date, percent};
+use crate::inputs::{Kind, Scope};
+
+const STYLE: &str = "
+:root { color-scheme: light; }
+body { font: 1rem/1.5 system-ui, sans-serif; color: #161616; background: #fff; max-width: 60rem; margin: 0 auto; padding: 1rem; }
+h1 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 2px solid #000091; padding-bottom: .25rem; }
+table { border-collapse: collapse; width: 100%; margin: 1rem 0; } caption { text-align: left; font-weight: bold; padding: .25rem 0; }
+th, td { border: 1px solid #929292; padding: .4rem .6rem; text-align: left; vertical-align: top; } td.n { text-align: right; white-space: nowrap; }
+thead th { background: #eee; } .note { color: #3a3a3a; font-size: .9rem; } .warn { border-left: 6px solid #b34000; background: #ffe9e6; padding: .75rem 1rem; }
+.headline { font-size: 1.25rem; } code { overflow-wrap: anywhere; } a { color: #000091; } a:focus { outline: 3px solid #0a76f6; outline-offset: 2px; }
+.scroll { overflow-x: auto; } svg { max-width: 100%; height: auto; }
+@media print { body { max-width: none; padding: 0; font-size: 10pt; } h2 { break-after: avoid; } table, figure { break-inside: avoid; } a { color: inherit; } }
+";
+
+/// The page.
+pub(super) fn page(figures: &Figures, inputs_sha256: &str) -> Markup {
+    let (from, to) = (date(figures.period.from()), date(figures.period.to()));
+    let title = format!("Baromètre des commentaires injurieux et haineux, du {from} au {to}");
+    html! {
+        (DOCTYPE)
+        html lang="fr" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header { h1 { (title) } }
+                main {
+                    @if figures.provisional {
+                        p.warn { strong { "Édition provisoire, à ne pas publier." } " La période n’est pas terminée : ces chiffres changeront." }
+                    }
+                    (headline(figures))
+                    (institutions(figures))
+                    (activity(figures))
+                    (other_indicators())
+                    (method(figures))
+                    (data(inputs_sha256))
+                }
+            }
+        }
+    }
+}
+
+fn headline(figures: &Figures) -> Markup {
+    let Some(all) = figures.scopes.first() else { return html! {} };
+    html! {
+        section aria-labelledby="prevalence" {
+            h2 id="prevalence" { "Part des commentaires reçus, avant modération" }
+            @match &all.abusive {
+                Prevalence::Estimated(abusive) => {
+                    p.headline {
+                        "Sur 100 commentaires reçus, environ " strong { (percent(abusive.value).replace("\u{202f}%", "")) } " sont injurieux ou menaçants "
+                        "(intervalle à 95" "\u{202f}" "% : de " (percent(abusive.interval.lower)) " à " (percent(abusive.interval.upper)) ")."
+                    }
+                }
+                Prevalence::Withheld(reason) => { p.warn { strong { "Pas assez d’étiquettes pour publier." } " " (explain(reason)) } }
+            }
+            div.scroll { (prevalence_table("Prévalence estimée, ensemble des comptes", &[all])) }
+            (chart(figures))
+        }
+    }
+}
+
+fn institutions(figures: &Figures) -> Markup {
+    let institutions: Vec<&ScopeFigures> = figures.scopes.iter().filter(|scope| matches!(scope.scope, Scope::Institution { .. })).collect();
+    let accounts: Vec<&ScopeFigures> = figures.scopes.iter().filter(|scope| matches!(scope.scope, Scope::Account { .. })).collect();
+    html! {
+        @if !institutions.is_empty() {
+            section aria-labelledby="institutions" {
+                h2 id="institutions" { "Par institution et par compte" }
+                p.note {
+                    "Les intervalles de deux institutions qui se chevauchent ne permettent pas de les classer. "
+                    "Une case est masquée (« secret ») quand moins de onze personnes se trouvent derrière elle, ou qu’une seule en fait plus de 85" "\u{202f}" "%."
+                }
+                div.scroll { (prevalence_table("Prévalence estimée par institution", &institutions)) }
+                div.scroll { (prevalence_table("Prévalence estimée par compte", &accounts)) }
+            }
+        }
+    }
+}
+
+fn prevalence_table(caption: &str, scopes: &[&ScopeFigures]) -> Markup {
+    html! {
+        table {
+            caption { (caption) }
+            thead { tr {
+                th scope="col" { "Périmètre" } th scope="col" { "Indicateur" } th scope="col" { "Estimation" } th scope="col" { "Intervalle à 95" "\u{202f}" "%" }
+                th scope="col" { "n audités" } th scope="col" { "N reçus" } th scope="col" { "Méthode" }
+            } }
+            tbody {
+                @for scope in scopes {
+                    @for (indicator, prevalence) in [("Injurieux ou menaçant", &scope.abusive), ("Haineux", &scope.hate)] {
+                        tr {
+                            th scope="row" { (name(&scope.scope)) }
+                            td { (indicator) }
+                            @match prevalence {
+                                Prevalence::Estimated(estimated) => (estimated_cells(estimated)),
+                                Prevalence::Withheld(reason) => td colspan="5" { (withheld(reason)) },
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn estimated_cells(estimated: &Estimated) -> Markup {
+    html! {
+        td.n { (percent(estimated.value)) }
+        td.n { (percent(estimated.interval.lower)) " – " (percent(estimated.interval.upper)) }
+        td.n { (count(estimated.audited)) }
+        td.n { (count(estimated.received)) }
+        td { a href="#methode" { "MOVER-Wilson stratifié, v" (METHOD_VERSION) } }
+    }
+}
+
+fn name(scope: &Scope) -> String {
+    match scope {
+        Scope::All => "Ensemble".to_owned(),
+        Scope::Institution { institution } => institution.clone(),
+        Scope::Account { institution, account } => format!("{institution} / {account}"),
+    }
+}
+
+fn withheld(reason: &Reason) -> Markup {
+    html! {
+        @match reason {
+            Reason::Confidential => "secret",
+            Reason::Nothing => "aucun commentaire reçu",
+            Reason::FewLabels { .. } | Reason::EmptyStratum { .. } => { "pas assez d’étiquettes pour publier. " span.note { (explain(reason)) } },
+        }
+    }
+}
+
+fn explain(reason: &Reason) -> String {
+    match reason {
+        Reason::Nothing => "Aucun commentaire n’a été reçu.".to_owned(),
+        Reason::Confidential => "Trop peu de personnes se trouvent derrière ce chiffre (secret statistique).".to_owned(),
+        Reason::FewLabels { have } => format!("{have} commentaires ont été étiquetés à l’aveugle ; il en faut au moins {LABELS_MIN}."),
+        Reason::EmptyStratum { stratum } => {
+            format!("La strate « {stratum} » n’a pas été assez étiquetée, et aucune strate voisine n’a été tirée avec la même probabilité.")
+        }
+    }
+}
+
+fn chart(figures: &Figures) -> Markup {
+    let bars: Vec<(String, &Estimated)> = figures
+        .scopes
+        .iter()
+        .filter(|scope| !matches!(scope.scope, Scope::Account { .. }))
+        .filter_map(|scope| match &scope.abusive {
+            Prevalence::Estimated(estimated) => Some((name(&scope.scope), estimated)),
+            Prevalence::Withheld(_) => None,
+        })
+        .collect();
+    let most = bars.iter().map(|(_, bar)| bar.interval.upper).fold(0.0, f64::max);
+    if most <= 0.0 {
+        return html! {};
+    }
+    let x = |value: f64| format!("{:.1}", 220.0 + 480.0 * value / most);
+    let height = 30 * bars.len() + 10;
+    html! {
+        figure {
+            svg viewBox=(format!("0 0 720 {height}")) role="img" aria-label="Estimations et intervalles à 95 %, mêmes valeurs que dans les tableaux" {
+                @for (place, (label, bar)) in bars.iter().enumerate() {
+                    @let y = 30 * place + 20;
+                    text x="0" y=(y + 4) font-size="13" { (label.chars().take(30).collect::<String>()) }
+                    line x1=(x(bar.interval.lower)) x2=(x(bar.interval.upper)) y1=(y) y2=(y) stroke="#000091" stroke-width="3" {}
+                    circle cx=(x(bar.value)) cy=(y) r="5" fill="#000091" {}
+                }
+            }
+            figcaption.note { "Injurieux ou menaçant : estimation (point) et intervalle à 95" "\u{202f}" "% (trait), de 0 à " (percent(most)) "." }
+        }
+    }
+}
+
+fn activity(figures: &Figures) -> Markup {
+    let title = |kind: Kind| match kind {
+        Kind::Received => "Reçus",
+        Kind::HiddenAutomatically => "Masqués par règle",
+        Kind::SentToReview => "Transmis à une personne",
+        Kind::RemovedByPerson => "Retirés par une personne",
+        Kind::Reported => "Signalés (menaces)",
+        Kind::DeletedUpstream => "Disparus de la plateforme",
+    };
+    html! {
+        section aria-labelledby="activite" {
+            h2 id="activite" { "Activité de modération" }
+            p { "Ces décomptes disent ce que la modération a fait. " strong { "Ils ne mesurent pas la part des commentaires haineux." } " Ils sont arrondis à 5." }
+            div.scroll { table {
+                caption { "Décomptes d’activité" }
+                thead { tr { th scope="col" { "Périmètre" } @for kind in Kind::ALL { th scope="col" { (title(kind)) } } } }
+                tbody {
+                    @for scope in figures.scopes.iter() {
+                        tr {
+                            th scope="row" { (name(&scope.scope)) }
+                            @for kind in Kind::ALL {
+                                @match scope.counts.get(&kind) {
+                                    Some(Count::Shown(number)) => td.n { (count(*number)) },
+                                    _ => td.n { "secret" },
+                                }
+                            }
+                        }
+                    }
+                }
+            } }
+        }
+    }
+}
+
+fn other_indicators() -> Markup {
+    html! {
+        section aria-labelledby="non-mesure" {
+            h2 id="non-mesure" { "Ce que cette édition ne mesure pas" }
+            ul {
+                li { strong { "Encore visible après modération" } " : non mesuré dans cette édition." }
+                li { strong { "Vu par le public" } " : les plateformes suivies ne donnent pas le nombre de vues de chaque commentaire." }
+                li { strong { "Évolution" } " : aucune flèche n’est tracée sans test ; la comparaison de deux périodes n’est pas dans cette édition." }
+            }
+        }
+    }
+}
+
+fn method(figures: &Figures) -> Markup {
+    let all = figures.scopes.first();
+    let shown = all.is_some_and(|all| matches!(all.counts.get(&Kind::Received), Some(Count::Shown(_))));
+    html! {
+        section aria-labelledby="methode" {
+            h2 id="methode" { "Méthode (version " (METHOD_VERSION) ")" }
+            p {
+                "Chaque commentaire reçu a une probabilité connue et non nulle d’être tiré au sort puis étiqueté par une personne qui ne voit ni le score ni les règles. "
+                "Les signalements et les retraits n’entrent pas dans ce tirage. Le tirage est stratifié par score du modèle."
+            }
+            p {
+                "Estimation : p̂ = Σ W" sub { "h" } " p̂" sub { "h" } ", avec W" sub { "h" } " = N" sub { "h" } "/N. "
+                "Intervalle MOVER-Wilson à 95" "\u{202f}" "% : L = p̂ − √Σ W" sub { "h" } "²(p̂" sub { "h" } " − l" sub { "h" } ")², "
+                "U = p̂ + √Σ W" sub { "h" } "²(u" sub { "h" } " − p̂" sub { "h" } ")², où (l" sub { "h" } ", u" sub { "h" } ") est l’intervalle de Wilson de la strate h. "
+                "Il porte sur les commentaires reçus pendant la période."
+            }
+            p {
+                "« Injurieux ou menaçant » : menace, provocation, négationnisme, apologie du terrorisme, divulgation de données, harcèlement, injure, propos sexuel ou sexiste. "
+                "« Haineux » : l’un de ces actes, visant l’origine, la religion, le sexe, l’orientation sexuelle, l’identité de genre ou le handicap. "
+                "La critique, même vive, et les mots grossiers n’en font pas partie."
+            }
+            p {
+                "Un commentaire compte une fois, au jour de sa publication (heure de Paris), dans son dernier état. "
+                "Il faut au moins " (LABELS_MIN) " étiquettes, et deux dans chaque strate. Une strate sans étiquettes n’est réunie à sa voisine que si "
+                "toutes deux ont été tirées avec la même probabilité ; sinon rien n’est publié."
+            }
+            @if let (Some(all), true) = (all, shown) {
+                div.scroll { table {
+                    caption { "L’audit par strate, des scores les plus bas aux plus élevés" }
+                    thead { tr { th scope="col" { "Strate" } th scope="col" { "Probabilité de tirage" } th scope="col" { "N reçus" } th scope="col" { "n étiquetés" } } }
+                    tbody {
+                        @for stratum in &all.strata {
+                            tr {
+                                th scope="row" { (stratum.names.join(" + ")) }
+                                td.n { (stratum.probability.replace('.', ",")) }
+                                td.n { (count(crate::estimate::disclosure::round(stratum.received))) }
+                                td.n { (count(stratum.audited)) }
+                            }
+                        }
+                    }
+                } }
+            }
+            @if let Some(Prevalence::Estimated(Estimated { clustered: Some(clustered), .. })) = all.map(|all| &all.abusive) {
+                p.note {
+                    "Contrôle : les commentaires d’une même publication se ressemblent. Pour une population plus large que les commentaires reçus, l’intervalle "
+                    "(t de Student sur " (count(clustered.posts as u64)) " publications) irait de " (percent(clustered.interval.lower)) " à " (percent(clustered.interval.upper)) "."
+                }
+            }
+        }
+    }
+}
+
+fn data(inputs_sha256: &str) -> Markup {
+    html! {
+        section aria-labelledby="donnees" {
+            h2 id="donnees" { "Données et vérification" }
+            ul {
+                li { a href="figures.csv" { "figures.csv" } " : tous les chiffres de cette page ; " a href="figures.schema.json" { "figures.schema.json" } " : description des colonnes (Table Schema)." }
+                li { a href=(MANIFEST) { (MANIFEST) } " : empreintes de tous les fichiers." }
+                li { "Données d’entrée figées, SHA-256 : " code { (inputs_sha256) } ". Elles ne sont pas publiées ; qui les détient refait cette édition à l’octet près avec " code { "vigie barometer verify" } "." }
+            }
+        }
+    }
+}
