@@ -18,9 +18,9 @@ use tantivy::query::{AllQuery, BooleanQuery, FuzzyTermQuery, Occur, PhraseQuery,
 use tantivy::schema::{FAST, Facet, FacetOptions, Field, INDEXED, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions, Value as _};
 use tantivy::{DocAddress, Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, Term};
 use vigie_domain::ReportId;
+use vigie_web::words::paris;
 
 use crate::analysis::{self, ACCENTED, FOLDED};
-use crate::limitation::paris;
 use crate::search::{self, Clause, Order, Search};
 use crate::store::Stored;
 

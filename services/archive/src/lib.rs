@@ -7,8 +7,10 @@
 
 pub mod analysis;
 pub mod chain;
+pub mod export;
 pub mod index;
 pub mod limitation;
+mod pages;
 pub mod search;
 pub mod service;
 pub mod state;
@@ -17,9 +19,10 @@ pub mod store;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use vigie_runtime::Runtime;
+use vigie_runtime::{Runtime, Started};
+use vigie_web::Web;
 
-use service::Archivist;
+use service::{Archivist, BATCH_RECORDS_MAX, TOPICS};
 
 /// The section `[archive]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,4 +44,36 @@ impl Config {
     fn index_dir(&self, runtime: &Runtime) -> PathBuf {
         self.index_dir.clone().unwrap_or_else(|| runtime.data_dir.join("archive-index"))
     }
+}
+
+/// Starts the archive: the consumer and the pages.
+///
+/// # Errors
+/// The database or the directory of the index cannot be used.
+pub async fn start(config: Config, runtime: Runtime, _web: Web) -> anyhow::Result<Started> {
+    let archivist = Archivist::open(&runtime, &config.index_dir(&runtime)).await?;
+    let routes = pages::routes(pages::Pages {
+        store: archivist.store(),
+        searcher: archivist.searcher(),
+        accounts: runtime.accounts.clone(),
+        export_reports_max: config.export_reports_max,
+    });
+    let task = tokio::spawn(async move { vigie_runtime::consume(&runtime, "archive", &TOPICS, BATCH_RECORDS_MAX, archivist).await });
+    Ok(Started { name: "archive", routes, tasks: vec![task] })
+}
+
+/// What [`rebuild`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// Reports in the new index.
+    pub reports: usize,
+}
+
+/// Makes the search index again from the tables. The archive must not be running on the same directory.
+///
+/// # Errors
+/// The database or the directory of the index cannot be used, or another process writes the index.
+pub async fn rebuild(config: &Config, runtime: &Runtime) -> anyhow::Result<Rebuilt> {
+    let mut archivist = Archivist::open(runtime, &config.index_dir(runtime)).await?;
+    Ok(Rebuilt { reports: archivist.reindex().await? })
 }

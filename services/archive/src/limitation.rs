@@ -1,9 +1,9 @@
 //! The limitation period of a report, counted from publication. A reminder for the lawyers, never a decision: every entry is "to
 //! verify", and the interface says so.
 
-use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan as _};
 use vigie_domain::{LegalBasis, Target};
+use vigie_web::words::paris;
 
 /// What the interface shows beside every period.
 pub const CAVEAT_FR: &str = "à vérifier par le service juridique : décompte indicatif, à partir de la publication";
@@ -17,12 +17,6 @@ pub struct Limitation {
     pub until: Timestamp,
     /// Why this long, in French.
     pub rule: &'static str,
-}
-
-/// Europe/Paris by its rule, valid since 1996: no time zone database is needed.
-#[must_use]
-pub fn paris() -> TimeZone {
-    TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").expect("a constant rule")
 }
 
 /// The period for `basis` on a comment published at `published`. Without a basis the shortest is shown: three months. None for what

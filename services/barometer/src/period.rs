@@ -1,9 +1,9 @@
 //! A period of whole days in Europe/Paris, first and last day included. Pure.
 
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _, Unit};
 use serde::{Deserialize, Serialize};
+use vigie_web::words::paris;
 
 use crate::estimate::disclosure::Days;
 
@@ -96,12 +96,6 @@ impl Period {
     pub fn name(self) -> String {
         format!("{}_{}", self.from, self.to)
     }
-}
-
-/// Europe/Paris by its rule, valid since 1996: no time zone database is needed.
-#[must_use]
-pub fn paris() -> TimeZone {
-    TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").expect("a constant rule")
 }
 
 /// Days since 1970-01-01.

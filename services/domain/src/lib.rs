@@ -28,7 +28,7 @@ pub use ids::*;
 pub use legal::LegalBasis;
 pub use platform::Platform;
 pub use policy::Policy;
-pub use report::{ReportState, ThreatReport};
+pub use report::{ChainLink, ReportState, ThreatReport};
 pub use topics::Topic;
 pub use verdict::{Audit, Reason, Route, RuleAction, RuleHit, ScoreLabel, Scores, Verdict};
 pub use wire::{WireError, WireRecord, decode, encode};
