@@ -9,7 +9,7 @@ use crate::figures::{Count, Estimated, Figures, LABELS_MIN, Prevalence, Reason, 
 use crate::french::{count, date, percent};
 use crate::inputs::{Kind, Scope};
 
-const STYLE: &str = "
+pub(super) const STYLE: &str = "
 :root { color-scheme: light; }
 body { font: 1rem/1.5 system-ui, sans-serif; color: #161616; background: #fff; max-width: 60rem; margin: 0 auto; padding: 1rem; }
 h1 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 2px solid #000091; padding-bottom: .25rem; }

@@ -147,6 +147,14 @@ fn write(files: &BTreeMap<&'static str, Vec<u8>>, dir: &Path) -> anyhow::Result<
     Ok(())
 }
 
+/// The hash of the style in the page of an edition, as a content security policy names it.
+#[must_use]
+pub fn style_hash() -> String {
+    use base64::Engine as _;
+    use sha2::Digest as _;
+    format!("sha256-{}", base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(html::STYLE.as_bytes())))
+}
+
 /// Computes an edition again from its inputs and compares every byte.
 ///
 /// # Errors
