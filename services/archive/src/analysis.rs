@@ -6,7 +6,9 @@
 
 use std::collections::BTreeSet;
 
-use tantivy::tokenizer::{AsciiFoldingFilter, Language, LowerCaser, RemoveLongFilter, SimpleTokenizer, Stemmer, StopWordFilter, TextAnalyzer};
+use tantivy::tokenizer::{
+    AsciiFoldingFilter, Language, LowerCaser, RemoveLongFilter, SimpleTokenizer, Stemmer, StopWordFilter, TextAnalyzer,
+};
 use unicode_normalization::UnicodeNormalization as _;
 
 /// Name of the analyser that stems first, then folds.
@@ -69,7 +71,12 @@ pub fn words(text: &str) -> Vec<Word> {
     let mut words = Vec::new();
     let mut analyser = accented();
     analyser.token_stream(text).process(&mut |token| {
-        words.push(Word { position: token.position, accented: token.text.clone(), folded: String::new(), span: [token.offset_from, token.offset_to] });
+        words.push(Word {
+            position: token.position,
+            accented: token.text.clone(),
+            folded: String::new(),
+            span: [token.offset_from, token.offset_to],
+        });
     });
     // The two analysers drop the same words: what differs comes after the dropping.
     let mut at = 0;
@@ -96,14 +103,25 @@ pub struct Piece {
 #[must_use]
 pub fn excerpt(text: &str, wanted: &Wanted, length: usize) -> Vec<Piece> {
     let text = compose(text);
-    let spans: Vec<[usize; 2]> = words(&text).into_iter().filter(|word| wanted.matches(word)).map(|word| word.span).collect();
+    let spans: Vec<[usize; 2]> = words(&text)
+        .into_iter()
+        .filter(|word| wanted.matches(word))
+        .map(|word| word.span)
+        .collect();
     let first = spans.first().map_or(0, |span| span[0]);
-    let start = if text.chars().count() <= length { 0 } else { back(&text, first, length / 4) };
+    let start = if text.chars().count() <= length {
+        0
+    } else {
+        back(&text, first, length / 4)
+    };
     let end = forward(&text, start, length);
     let mut pieces = Vec::new();
     let mut push = |from: usize, to: usize, found: bool| {
         if let Some(piece) = text.get(from..to).filter(|piece| !piece.is_empty()) {
-            pieces.push(Piece { text: piece.to_owned(), found });
+            pieces.push(Piece {
+                text: piece.to_owned(),
+                found,
+            });
         }
     };
     let mut at = start;
@@ -114,10 +132,19 @@ pub fn excerpt(text: &str, wanted: &Wanted, length: usize) -> Vec<Piece> {
     }
     push(at, end, false);
     if start > 0 {
-        pieces.insert(0, Piece { text: "… ".to_owned(), found: false });
+        pieces.insert(
+            0,
+            Piece {
+                text: "… ".to_owned(),
+                found: false,
+            },
+        );
     }
     if end < text.len() {
-        pieces.push(Piece { text: " …".to_owned(), found: false });
+        pieces.push(Piece {
+            text: " …".to_owned(),
+            found: false,
+        });
     }
     pieces
 }
@@ -135,18 +162,26 @@ impl Wanted {
     fn matches(&self, word: &Word) -> bool {
         self.stems.contains(&word.accented)
             || self.stems.contains(&word.folded)
-            || self.prefixes.iter().any(|prefix| word.folded.starts_with(prefix.as_str()) || word.accented.starts_with(prefix.as_str()))
+            || self
+                .prefixes
+                .iter()
+                .any(|prefix| word.folded.starts_with(prefix.as_str()) || word.accented.starts_with(prefix.as_str()))
     }
 }
 
 /// `characters` before byte `at`, moved on to the start of a word.
 fn back(text: &str, at: usize, characters: usize) -> usize {
-    let Some((start, _)) = text[..at].char_indices().rev().nth(characters) else { return 0 };
+    let Some((start, _)) = text[..at].char_indices().rev().nth(characters) else {
+        return 0;
+    };
     text[start..at].find(' ').map_or(start, |space| start + space + 1)
 }
 
 fn forward(text: &str, at: usize, characters: usize) -> usize {
-    text[at..].char_indices().nth(characters).map_or(text.len(), |(offset, _)| at + offset)
+    text[at..]
+        .char_indices()
+        .nth(characters)
+        .map_or(text.len(), |(offset, _)| at + offset)
 }
 
 #[cfg(test)]
@@ -155,7 +190,9 @@ mod tests {
 
     fn check(left: &str, right: &str) {
         let (left_words, right_words) = (words(left), words(right));
-        let shared = left_words.iter().any(|a| right_words.iter().any(|b| a.accented == b.accented || a.folded == b.folded));
+        let shared = left_words
+            .iter()
+            .any(|a| right_words.iter().any(|b| a.accented == b.accented || a.folded == b.folded));
         assert!(shared, "{left} and {right}: {left_words:?} {right_words:?}");
     }
 
@@ -172,13 +209,20 @@ mod tests {
         ] {
             check(left, right);
         }
-        assert!(words("le la les de du et l' d'").is_empty(), "{:?}", words("le la les de du et l' d'"));
+        assert!(
+            words("le la les de du et l' d'").is_empty(),
+            "{:?}",
+            words("le la les de du et l' d'")
+        );
         assert_eq!(words(&compose("e\u{301}gorger")).len(), 1);
     }
 
     #[test]
     fn excerpts_mark_what_was_found_and_nothing_else() {
-        let wanted = Wanted { stems: words("menaces").into_iter().map(|word| word.folded).collect(), prefixes: vec![] };
+        let wanted = Wanted {
+            stems: words("menaces").into_iter().map(|word| word.folded).collect(),
+            prefixes: vec![],
+        };
         let pieces = excerpt("Je vous <b>menace</b> & je reviendrai", &wanted, 200);
         let found: Vec<&str> = pieces.iter().filter(|piece| piece.found).map(|piece| piece.text.as_str()).collect();
         assert_eq!(found, ["menace"]);
@@ -186,6 +230,9 @@ mod tests {
         assert_eq!(whole, "Je vous <b>menace</b> & je reviendrai");
         let long = format!("{} menace {}", "é ".repeat(500), "fin ".repeat(500));
         let cut: String = excerpt(&long, &wanted, 100).into_iter().map(|piece| piece.text).collect();
-        assert!(cut.starts_with("… ") && cut.ends_with(" …") && cut.contains("menace") && cut.chars().count() < 120, "{cut}");
+        assert!(
+            cut.starts_with("… ") && cut.ends_with(" …") && cut.contains("menace") && cut.chars().count() < 120,
+            "{cut}"
+        );
     }
 }

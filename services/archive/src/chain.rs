@@ -84,7 +84,10 @@ pub fn link(previous: &str, sequence: usize, entry: &Value) -> Result<ChainLink,
     if let Some(fields) = entry.as_object_mut() {
         fields.insert("seq".to_owned(), sequence.into());
     }
-    Ok(ChainLink { hash: evidence::link(previous, &entry)?, entry: evidence::canonical_json(&entry) })
+    Ok(ChainLink {
+        hash: evidence::link(previous, &entry)?,
+        entry: evidence::canonical_json(&entry),
+    })
 }
 
 /// Whether every link follows from the one before; the number of the first that does not, from 1.

@@ -46,7 +46,7 @@ pub fn csv(reports: &[ThreatReport]) -> anyhow::Result<Vec<u8>> {
     for report in reports {
         writer.write_record(row(report).iter().map(|cell| neutralise(cell).into_owned()))?;
     }
-    Ok(writer.into_inner().map_err(|error| anyhow::anyhow!("{error}"))?)
+    writer.into_inner().map_err(|error| anyhow::anyhow!("{error}"))
 }
 
 fn row(report: &ThreatReport) -> [String; 25] {
@@ -71,15 +71,29 @@ fn row(report: &ThreatReport) -> [String; 25] {
         comment.collected_at.to_string(),
         comment.text.clone(),
         sha256_hex(comment.text.as_bytes()),
-        comment.evidence.as_ref().map(|evidence| evidence.raw_sha256.clone()).unwrap_or_default(),
-        join(decision.map(|decision| decision.acts.iter().map(|act| act.as_str()).collect()).unwrap_or_default()),
+        comment
+            .evidence
+            .as_ref()
+            .map(|evidence| evidence.raw_sha256.clone())
+            .unwrap_or_default(),
+        join(
+            decision
+                .map(|decision| decision.acts.iter().map(|act| act.as_str()).collect())
+                .unwrap_or_default(),
+        ),
         join(targets.iter().map(|target| target.as_str()).collect()),
         decision.map(|decision| decision.outcome.as_str().to_owned()).unwrap_or_default(),
         decision.map(|decision| decision.decided_at.to_string()).unwrap_or_default(),
         decision.map(|decision| author(&decision.author)).unwrap_or_default(),
         basis.map(|basis| basis.as_str().to_owned()).unwrap_or_default(),
-        limitation(basis, targets, comment.created_at).map(|limitation| limitation.until.to_string()).unwrap_or_default(),
-        report.enforcements.last().map(|last| format!("{} {}", last.action.as_str(), last.state.as_str())).unwrap_or_default(),
+        limitation(basis, targets, comment.created_at)
+            .map(|limitation| limitation.until.to_string())
+            .unwrap_or_default(),
+        report
+            .enforcements
+            .last()
+            .map(|last| format!("{} {}", last.action.as_str(), last.state.as_str()))
+            .unwrap_or_default(),
         report.chain.last().map(|link| link.hash.clone()).unwrap_or_default(),
     ]
 }
@@ -131,7 +145,10 @@ mod tests {
     fn report(text: &str) -> ThreatReport {
         let mut verdict = sample_verdict(text, Route::Review);
         verdict.comment.author_sealed = Some("SEALED".to_owned());
-        verdict.comment.evidence = Some(Evidence { raw_sha256: sha256_hex(b"raw"), raw_sealed: Some("SEALED".to_owned()) });
+        verdict.comment.evidence = Some(Evidence {
+            raw_sha256: sha256_hex(b"raw"),
+            raw_sealed: Some("SEALED".to_owned()),
+        });
         ThreatReport {
             id: ReportId::derive(&verdict.comment.revision),
             state: ReportState::Signalled,
@@ -163,7 +180,10 @@ mod tests {
         assert_eq!(lines.lines().count(), 2);
         assert!(!lines.contains("SEALED") && !String::from_utf8(csv(&reports)?)?.contains("SEALED"));
         let first: serde_json::Value = serde_json::from_str(lines.lines().next().expect("a line"))?;
-        assert_eq!((first["schema"].as_str(), first["verdict"]["comment"]["text"].as_str()), (Some("threat-report/1"), Some("texte")));
+        assert_eq!(
+            (first["schema"].as_str(), first["verdict"]["comment"]["text"].as_str()),
+            (Some("threat-report/1"), Some("texte"))
+        );
         Ok(())
     }
 }

@@ -15,7 +15,9 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use tantivy::collector::{Count, FacetCollector, TopDocs};
 use tantivy::query::{AllQuery, BooleanQuery, FuzzyTermQuery, Occur, PhraseQuery, Query, RangeQuery, TermQuery};
-use tantivy::schema::{FAST, Facet, FacetOptions, Field, INDEXED, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions, Value as _};
+use tantivy::schema::{
+    FAST, Facet, FacetOptions, Field, INDEXED, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions, Value as _,
+};
 use tantivy::{DocAddress, Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, Term};
 use vigie_domain::ReportId;
 use vigie_web::words::paris;
@@ -85,14 +87,24 @@ impl ReportIndex {
     /// # Errors
     /// The directory cannot be written.
     pub fn open(dir: &Path, origin: &str, changed: i64) -> anyhow::Result<Self> {
-        let opened = open_existing(dir).filter(|(_, position)| position.version == VERSION && position.origin == origin && position.changed <= changed);
+        let opened = open_existing(dir)
+            .filter(|(_, position)| position.version == VERSION && position.origin == origin && position.changed <= changed);
         let (index, position) = match opened {
             Some(opened) => opened,
             None => create(dir, origin)?,
         };
         let fields = prepare(&index)?;
-        let searcher = Searcher { shared: Arc::new(RwLock::new((reader(&index)?, fields))) };
-        Ok(Self { dir: dir.to_owned(), index, fields, writer: None, position, searcher })
+        let searcher = Searcher {
+            shared: Arc::new(RwLock::new((reader(&index)?, fields))),
+        };
+        Ok(Self {
+            dir: dir.to_owned(),
+            index,
+            fields,
+            writer: None,
+            position,
+            searcher,
+        })
     }
 
     /// Throws everything away; what follows is written into an empty index.
@@ -125,8 +137,13 @@ impl ReportIndex {
     /// # Errors
     /// The disk is full, or the index is damaged.
     pub fn write(&mut self, reports: &[Stored]) -> anyhow::Result<()> {
-        let Some(changed) = reports.iter().map(|report| report.changed).max() else { return Ok(()) };
-        let position = Position { changed, ..self.position.clone() };
+        let Some(changed) = reports.iter().map(|report| report.changed).max() else {
+            return Ok(());
+        };
+        let position = Position {
+            changed,
+            ..self.position.clone()
+        };
         match self.try_write(reports, &position) {
             Ok(()) => {
                 self.position = position;
@@ -161,7 +178,9 @@ fn schema() -> Schema {
     let mut schema = Schema::builder();
     schema.add_text_field("id", STRING | STORED);
     for (name, analyser) in [("accented", ACCENTED), ("folded", FOLDED)] {
-        let indexing = TextFieldIndexing::default().set_tokenizer(analyser).set_index_option(IndexRecordOption::WithFreqsAndPositions);
+        let indexing = TextFieldIndexing::default()
+            .set_tokenizer(analyser)
+            .set_index_option(IndexRecordOption::WithFreqsAndPositions);
         schema.add_text_field(name, TextOptions::default().set_indexing_options(indexing));
     }
     for name in ["author", "institution", "account", "platform", "state"] {
@@ -205,13 +224,25 @@ fn open_existing(dir: &Path) -> Option<(Index, Position)> {
 }
 
 fn create(dir: &Path, origin: &str) -> anyhow::Result<(Index, Position)> {
-    let context = || format!("could not make the index {}; is the directory writable and the disk not full?", dir.display());
+    let context = || {
+        format!(
+            "could not make the index {}; is the directory writable and the disk not full?",
+            dir.display()
+        )
+    };
     if dir.exists() {
         std::fs::remove_dir_all(dir).with_context(context)?;
     }
     std::fs::create_dir_all(dir).with_context(context)?;
     let index = Index::create_in_dir(dir, schema()).with_context(context)?;
-    Ok((index, Position { version: VERSION, origin: origin.to_owned(), changed: 0 }))
+    Ok((
+        index,
+        Position {
+            version: VERSION,
+            origin: origin.to_owned(),
+            changed: 0,
+        },
+    ))
 }
 
 fn document(fields: &Fields, report: &Stored) -> TantivyDocument {
@@ -239,13 +270,21 @@ impl Stored {
     /// Acts and targets as `/act/threat`, `/target/origin`: those of the person where one labelled, else those of the rules.
     #[must_use]
     pub fn categories(&self) -> Vec<String> {
-        let labelled = self.decision.as_ref().filter(|decision| !decision.acts.is_empty() || !decision.targets.is_empty());
+        let labelled = self
+            .decision
+            .as_ref()
+            .filter(|decision| !decision.acts.is_empty() || !decision.targets.is_empty());
         let (acts, targets): (Vec<_>, Vec<_>) = match labelled {
             Some(decision) => (decision.acts.clone(), decision.targets.clone()),
-            None => (self.verdict.rules.iter().map(|hit| hit.act).collect(), self.verdict.rules.iter().filter_map(|hit| hit.target).collect()),
+            None => (
+                self.verdict.rules.iter().map(|hit| hit.act).collect(),
+                self.verdict.rules.iter().filter_map(|hit| hit.target).collect(),
+            ),
         };
         let acts = acts.into_iter().map(|act| format!("/act/{}", act.as_str()));
-        let mut categories: Vec<String> = acts.chain(targets.into_iter().map(|target| format!("/target/{}", target.as_str()))).collect();
+        let mut categories: Vec<String> = acts
+            .chain(targets.into_iter().map(|target| format!("/target/{}", target.as_str())))
+            .collect();
         categories.sort();
         categories.dedup();
         categories
@@ -269,7 +308,11 @@ impl Searcher {
         let (total, counts) = searcher.search(&query, &(Count, facets))?;
         let top = TopDocs::with_limit(limit.max(1)).and_offset(offset);
         let addresses: Vec<DocAddress> = match search.order {
-            Order::Relevance => searcher.search(&query, &top.order_by_score())?.into_iter().map(|(_, address)| address).collect(),
+            Order::Relevance => searcher
+                .search(&query, &top.order_by_score())?
+                .into_iter()
+                .map(|(_, address)| address)
+                .collect(),
             Order::Newest => {
                 let newest = top.order_by_fast_field::<i64>("opened", tantivy::Order::Desc);
                 searcher.search(&query, &newest)?.into_iter().map(|(_, address)| address).collect()
@@ -280,7 +323,11 @@ impl Searcher {
             let document: TantivyDocument = searcher.doc(address)?;
             reports.extend(document.get_first(fields.id).and_then(|id| id.as_str()).map(str::to_owned));
         }
-        let facets = ["/act", "/target"].iter().flat_map(|root| counts.get(*root)).map(|(facet, count)| (facet.to_string(), count)).collect();
+        let facets = ["/act", "/target"]
+            .iter()
+            .flat_map(|root| counts.get(*root))
+            .map(|(facet, count)| (facet.to_string(), count))
+            .collect();
         Ok(Found { reports, total, facets })
     }
 
@@ -312,14 +359,24 @@ fn query(fields: &Fields, search: &Search) -> BooleanQuery {
         parts.push((Occur::Must, Box::new(TermQuery::new(facet, IndexRecordOption::Basic))));
     }
     if let Some(visible) = &search.visible {
-        let any = visible.iter().map(|institution| (Occur::Should, term(fields.institution, institution.as_str()))).collect();
+        let any = visible
+            .iter()
+            .map(|institution| (Occur::Should, term(fields.institution, institution.as_str())))
+            .collect();
         parts.push((Occur::Must, Box::new(BooleanQuery::new(any))));
     }
-    let midnight = |date: jiff::civil::Date| date.to_zoned(paris()).map(|zoned| Term::from_field_i64(fields.opened, zoned.timestamp().as_second())).ok();
+    let midnight = |date: jiff::civil::Date| {
+        date.to_zoned(paris())
+            .map(|zoned| Term::from_field_i64(fields.opened, zoned.timestamp().as_second()))
+            .ok()
+    };
     let from = search.from.and_then(midnight);
     let to = search.to.and_then(|date| date.tomorrow().ok()).and_then(midnight);
     if from.is_some() || to.is_some() {
-        let range = RangeQuery::new(from.map_or(Bound::Unbounded, Bound::Included), to.map_or(Bound::Unbounded, Bound::Excluded));
+        let range = RangeQuery::new(
+            from.map_or(Bound::Unbounded, Bound::Included),
+            to.map_or(Bound::Unbounded, Bound::Excluded),
+        );
         parts.push((Occur::Must, Box::new(range)));
     }
     BooleanQuery::new(parts)
@@ -357,10 +414,16 @@ fn words_query(fields: &Fields, text: &str) -> Option<Box<dyn Query>> {
             let one = TermQuery::new(Term::from_field_text(field, of(word)), IndexRecordOption::WithFreqs);
             return (Occur::Should, Box::new(one));
         }
-        let terms = words.iter().map(|word| (word.position, Term::from_field_text(field, of(word)))).collect();
+        let terms = words
+            .iter()
+            .map(|word| (word.position, Term::from_field_text(field, of(word))))
+            .collect();
         (Occur::Should, Box::new(PhraseQuery::new_with_offset(terms)))
     };
-    let mut either = vec![view(fields.accented, |word| &word.accented), view(fields.folded, |word| &word.folded)];
+    let mut either = vec![
+        view(fields.accented, |word| &word.accented),
+        view(fields.folded, |word| &word.folded),
+    ];
     if text.len() >= 16 && text.chars().all(|c| c.is_ascii_hexdigit()) {
         let lower = text.to_ascii_lowercase();
         either.push((Occur::Should, term(fields.id, &lower)));

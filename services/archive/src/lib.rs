@@ -36,7 +36,10 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { index_dir: None, export_reports_max: 10_000 }
+        Self {
+            index_dir: None,
+            export_reports_max: 10_000,
+        }
     }
 }
 
@@ -59,7 +62,11 @@ pub async fn start(config: Config, runtime: Runtime, _web: Web) -> anyhow::Resul
         export_reports_max: config.export_reports_max,
     });
     let task = tokio::spawn(async move { vigie_runtime::consume(&runtime, "archive", &TOPICS, BATCH_RECORDS_MAX, archivist).await });
-    Ok(Started { name: "archive", routes, tasks: vec![task] })
+    Ok(Started {
+        name: "archive",
+        routes,
+        tasks: vec![task],
+    })
 }
 
 /// What [`rebuild`] did.
@@ -75,5 +82,7 @@ pub struct Rebuilt {
 /// The database or the directory of the index cannot be used, or another process writes the index.
 pub async fn rebuild(config: &Config, runtime: &Runtime) -> anyhow::Result<Rebuilt> {
     let mut archivist = Archivist::open(runtime, &config.index_dir(runtime)).await?;
-    Ok(Rebuilt { reports: archivist.reindex().await? })
+    Ok(Rebuilt {
+        reports: archivist.reindex().await?,
+    })
 }

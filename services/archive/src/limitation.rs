@@ -28,7 +28,9 @@ pub fn limitation(basis: Option<LegalBasis>, targets: &[Target], published: Time
         None => (3.months(), "aucun fondement choisi : délai le plus court, 3 mois (délit de presse)"),
         Some(LegalBasis::Charte) => return None,
         Some(LegalBasis::ProvocationHaine | LegalBasis::Negationnisme) => (1.year(), "délit de presse à caractère discriminatoire : 1 an"),
-        Some(LegalBasis::Diffamation | LegalBasis::Injure) if discriminatory => (1.year(), "délit de presse à caractère discriminatoire : 1 an"),
+        Some(LegalBasis::Diffamation | LegalBasis::Injure) if discriminatory => {
+            (1.year(), "délit de presse à caractère discriminatoire : 1 an")
+        }
         Some(LegalBasis::Diffamation | LegalBasis::Injure) => (3.months(), "délit de presse : 3 mois"),
         Some(LegalBasis::ProposNonPublics) => (1.year(), "contravention : 1 an"),
         Some(_) => (6.years(), "délit : 6 ans"),

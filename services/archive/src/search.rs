@@ -89,7 +89,11 @@ pub fn wanted(clauses: &[Clause]) -> Wanted {
     let mut wanted = Wanted::default();
     for clause in clauses {
         match clause {
-            Clause::Phrase(text) => wanted.stems.extend(analysis::words(&analysis::compose(text)).into_iter().flat_map(|word| [word.accented, word.folded])),
+            Clause::Phrase(text) => wanted.stems.extend(
+                analysis::words(&analysis::compose(text))
+                    .into_iter()
+                    .flat_map(|word| [word.accented, word.folded]),
+            ),
             Clause::Prefix(begin) => wanted.prefixes.extend(prefix_term(begin)),
             Clause::Not(_) => {}
         }
@@ -122,7 +126,15 @@ mod tests {
             ("menace mort", vec![phrase("menace"), phrase("mort")]),
             ("\"menace de mort\" musée", vec![phrase("menace de mort"), phrase("musée")]),
             ("« brûler le musée »", vec![phrase("brûler le musée")]),
-            ("égorg* -spam - *", vec![Clause::Prefix("égorg".to_owned()), Clause::Not("spam".to_owned()), phrase("-"), phrase("*")]),
+            (
+                "égorg* -spam - *",
+                vec![
+                    Clause::Prefix("égorg".to_owned()),
+                    Clause::Not("spam".to_owned()),
+                    phrase("-"),
+                    phrase("*"),
+                ],
+            ),
             ("\"sans fin", vec![phrase("sans fin")]),
         ];
         for (typed, expected) in cases {

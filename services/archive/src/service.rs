@@ -92,7 +92,10 @@ impl Archivist {
         for (index, delivery) in batch.iter().enumerate() {
             match fact(delivery) {
                 Ok(fact) => facts.extend(fact),
-                Err(error) => rejected.push(Rejected { index, error: error.to_string() }),
+                Err(error) => rejected.push(Rejected {
+                    index,
+                    error: error.to_string(),
+                }),
             }
         }
         let applied = self.store.apply(&facts).await?;

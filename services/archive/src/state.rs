@@ -113,7 +113,11 @@ pub fn state(escalated_by_classifier: bool, decisions: &[DecisionFact], gone_ups
 /// The time of knowledge: when the comment reached us where the classifier raised it, else when a person first did.
 #[must_use]
 pub fn opened_at(verdict: &Verdict, decisions: &[DecisionFact]) -> Timestamp {
-    let raised = decisions.iter().filter(|decision| decision.outcome == Outcome::Escalate).map(|decision| decision.decided_at).min();
+    let raised = decisions
+        .iter()
+        .filter(|decision| decision.outcome == Outcome::Escalate)
+        .map(|decision| decision.decided_at)
+        .min();
     match raised {
         Some(at) if !verdict.escalate => at,
         _ => verdict.comment.collected_at,
@@ -136,9 +140,13 @@ mod tests {
             legal_basis: None,
             note: None,
             author: if human {
-                DecisionAuthor::Moderator { pseudonym: Pseudonym::new("Camille").expect("a constant id") }
+                DecisionAuthor::Moderator {
+                    pseudonym: Pseudonym::new("Camille").expect("a constant id"),
+                }
             } else {
-                DecisionAuthor::Policy { policy: "default@1".to_owned() }
+                DecisionAuthor::Policy {
+                    policy: "default@1".to_owned(),
+                }
             },
             decided_at: Timestamp::UNIX_EPOCH,
             blind: false,
@@ -156,10 +164,38 @@ mod tests {
             ("escalated", true, vec![fact(0, Escalate, None, true)], false, Escalated),
             ("escalated, then gone", true, vec![fact(0, Escalate, None, true)], true, Escalated),
             ("looked at and kept", true, vec![fact(0, Keep, None, true)], true, Dismissed),
-            ("changed their mind", true, vec![fact(0, Keep, None, true), fact(1, Escalate, None, true)], false, Escalated),
-            ("undone: back to the queue", true, vec![fact(0, Keep, None, true), fact(1, Keep, Some(0), true)], false, Signalled),
-            ("a person opened it and took it back", false, vec![fact(0, Escalate, None, true), fact(1, Keep, Some(0), true)], false, Dismissed),
-            ("the undo undone", true, vec![fact(0, Escalate, None, true), fact(1, Keep, Some(0), true), fact(2, Escalate, Some(1), true)], false, Escalated),
+            (
+                "changed their mind",
+                true,
+                vec![fact(0, Keep, None, true), fact(1, Escalate, None, true)],
+                false,
+                Escalated,
+            ),
+            (
+                "undone: back to the queue",
+                true,
+                vec![fact(0, Keep, None, true), fact(1, Keep, Some(0), true)],
+                false,
+                Signalled,
+            ),
+            (
+                "a person opened it and took it back",
+                false,
+                vec![fact(0, Escalate, None, true), fact(1, Keep, Some(0), true)],
+                false,
+                Dismissed,
+            ),
+            (
+                "the undo undone",
+                true,
+                vec![
+                    fact(0, Escalate, None, true),
+                    fact(1, Keep, Some(0), true),
+                    fact(2, Escalate, Some(1), true),
+                ],
+                false,
+                Escalated,
+            ),
             ("the policy is nobody", true, vec![fact(0, Hide, None, false)], false, Signalled),
         ];
         for (name, by_classifier, mut decisions, gone, expected) in cases {

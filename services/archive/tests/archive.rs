@@ -10,15 +10,22 @@ use vigie_archive::search::{self, Search};
 use vigie_archive::service::Archivist;
 use vigie_bus::Delivery;
 use vigie_domain::{
-    Act, Action, Comment, Decision, DecisionAuthor, DecisionId, Enforcement, EnforcementId, EnforcementState, InstitutionId, LegalBasis, NativeCommentId,
-    NewComment, Outcome, Platform, Pseudonym, ReportId, ReportState, Route, Target, Tombstone, Topic, Verdict, VerdictId, WireRecord,
+    Act, Action, Comment, Decision, DecisionAuthor, DecisionId, Enforcement, EnforcementId, EnforcementState, InstitutionId, LegalBasis,
+    NativeCommentId, NewComment, Outcome, Platform, Pseudonym, ReportId, ReportState, Route, Target, Tombstone, Topic, Verdict, VerdictId,
+    WireRecord,
 };
 use vigie_runtime::{Handler as _, Runtime, record, testing};
 
 const SECRET: &str = "ornithorynque";
 
 fn delivery<T: WireRecord>(topic: Topic, wire: &T) -> Delivery {
-    Delivery { topic, partition: 0, offset: 0, timestamp_ms: 0, record: record(wire) }
+    Delivery {
+        topic,
+        partition: 0,
+        offset: 0,
+        timestamp_ms: 0,
+        record: record(wire),
+    }
 }
 
 fn time(minutes: i64) -> Timestamp {
@@ -42,7 +49,10 @@ fn comment(name: &str, text: &str, edited: Option<i64>, deleted: Option<i64>) ->
         created_at: time(0),
         edited_at: edited.map(time),
         collected_at: time(1 + edited.unwrap_or_default()),
-        deleted: deleted.map(|at| Tombstone { at: time(at), source: "poll".to_owned() }),
+        deleted: deleted.map(|at| Tombstone {
+            at: time(at),
+            source: "poll".to_owned(),
+        }),
         permalink: None,
         language: None,
         evidence: None,
@@ -52,7 +62,13 @@ fn comment(name: &str, text: &str, edited: Option<i64>, deleted: Option<i64>) ->
 
 fn verdict(comment: Comment, escalate: bool) -> Verdict {
     let id = VerdictId::derive(&comment.revision, "model", "rulebook", "policy");
-    Verdict { id, comment, escalate, route: Route::Review, ..testing::sample_verdict("x", Route::Review) }
+    Verdict {
+        id,
+        comment,
+        escalate,
+        route: Route::Review,
+        ..testing::sample_verdict("x", Route::Review)
+    }
 }
 
 fn decision(verdict: &Verdict, sequence: u32, outcome: Outcome, undoes: Option<u32>) -> Decision {
@@ -65,7 +81,9 @@ fn decision(verdict: &Verdict, sequence: u32, outcome: Outcome, undoes: Option<u
         targets: vec![Target::PublicAgent],
         legal_basis: Some(LegalBasis::MenaceAgentPublic),
         note: Some("à transmettre".to_owned()),
-        author: DecisionAuthor::Moderator { pseudonym: Pseudonym::new("Camille").expect("a name") },
+        author: DecisionAuthor::Moderator {
+            pseudonym: Pseudonym::new("Camille").expect("a name"),
+        },
         decided_at: time(10 + i64::from(sequence)),
         blind: false,
         undoes: undoes.map(|sequence| DecisionId::derive(&verdict.comment.revision, sequence)),
@@ -106,7 +124,10 @@ fn story() -> (Vec<Delivery>, BTreeMap<ReportId, ReportState>) {
     let escalation = decision(&confirmed, 0, Outcome::Escalate, None);
     deliveries.push(delivery(Topic::Verdicts, &confirmed));
     deliveries.push(delivery(Topic::Decisions, &escalation));
-    deliveries.extend([EnforcementState::Requested, EnforcementState::Confirmed].map(|state| delivery(Topic::Enforcements, &enforcement(&escalation, state))));
+    deliveries.extend(
+        [EnforcementState::Requested, EnforcementState::Confirmed]
+            .map(|state| delivery(Topic::Enforcements, &enforcement(&escalation, state))),
+    );
     expect(&confirmed, ReportState::Escalated);
 
     let dismissed = verdict(comment("dismissed", "Ce film est une tuerie", None, None), true);
@@ -138,7 +159,10 @@ fn story() -> (Vec<Delivery>, BTreeMap<ReportId, ReportState>) {
     expect(&second, ReportState::Signalled);
 
     for number in 0..10 {
-        let harmless = verdict(comment(&format!("harmless{number}"), &format!("{SECRET} numéro {number}"), None, None), false);
+        let harmless = verdict(
+            comment(&format!("harmless{number}"), &format!("{SECRET} numéro {number}"), None, None),
+            false,
+        );
         let hidden = decision(&harmless, 0, Outcome::Hide, None);
         deliveries.push(delivery(Topic::Verdicts, &harmless));
         deliveries.push(delivery(Topic::Decisions, &hidden));
@@ -182,14 +206,34 @@ async fn check(archivist: &Archivist, expected: &BTreeMap<ReportId, ReportState>
     assert_eq!(searcher.search(&Search::default(), 0, 100)?.total, expected.len(), "seed {seed}");
     for (id, state) in expected {
         assert_eq!(searcher.occurrences(id)?, 1, "seed {seed}");
-        let found = searcher.search(&Search { state: Some(*state), ..Search::default() }, 0, 100)?;
+        let found = searcher.search(
+            &Search {
+                state: Some(*state),
+                ..Search::default()
+            },
+            0,
+            100,
+        )?;
         assert!(found.reports.contains(&id.to_string()), "seed {seed}: {state:?} in the index");
         let report = archivist.store().report(id.as_str()).await?.expect("the report");
         assert_eq!(chain::verify(&report.chain), Ok(()), "seed {seed}");
         let entries: BTreeSet<&str> = report.chain.iter().map(|link| link.entry.as_str()).collect();
         assert_eq!(entries.len(), report.chain.len(), "seed {seed}: nothing is chained twice");
     }
-    assert_eq!(searcher.search(&Search { clauses: search::parse(SECRET), ..Search::default() }, 0, 100)?.total, 0, "seed {seed}");
+    assert_eq!(
+        searcher
+            .search(
+                &Search {
+                    clauses: search::parse(SECRET),
+                    ..Search::default()
+                },
+                0,
+                100
+            )?
+            .total,
+        0,
+        "seed {seed}"
+    );
     Ok(())
 }
 
@@ -214,7 +258,11 @@ async fn twice_in_any_order(runtimes: impl AsyncFn(&Path) -> anyhow::Result<Runt
         check(&archivist, &expected, seed).await?;
         let before = archivist.store().position().await?;
         archivist.handle(&story).await?;
-        assert_eq!(archivist.store().position().await?, before, "seed {seed}: a redelivery changes nothing");
+        assert_eq!(
+            archivist.store().position().await?,
+            before,
+            "seed {seed}: a redelivery changes nothing"
+        );
     }
     Ok(())
 }
@@ -226,7 +274,9 @@ async fn everything_twice_in_shuffled_batches() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn everything_twice_in_shuffled_batches_on_postgres() -> anyhow::Result<()> {
-    let Some(url) = testing::peer("VIGIE_TEST_POSTGRES") else { return Ok(()) };
+    let Some(url) = testing::peer("VIGIE_TEST_POSTGRES") else {
+        return Ok(());
+    };
     twice_in_any_order(async |dir: &Path| testing::runtime_on_postgres(dir, &url).await, 2).await
 }
 
@@ -270,7 +320,9 @@ async fn a_damaged_or_foreign_index_is_made_again() -> anyhow::Result<()> {
         |index| std::fs::write(index.join("meta.json"), b"{"),
         |index| std::fs::remove_dir_all(index),
         |index| {
-            let segment = std::fs::read_dir(index)?.flatten().find(|file| file.path().extension().is_some_and(|name| name == "idx"));
+            let segment = std::fs::read_dir(index)?
+                .flatten()
+                .find(|file| file.path().extension().is_some_and(|name| name == "idx"));
             let path = segment.ok_or(std::io::ErrorKind::NotFound)?.path();
             let mut bytes = std::fs::read(&path)?;
             let middle = bytes.len() / 2;
@@ -297,7 +349,10 @@ async fn texts_never_escalated_are_kept_nowhere() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let runtime = testing::runtime(dir.path()).await?;
     open(&runtime).await?.handle(&story).await?;
-    let mut files: Vec<_> = std::fs::read_dir(dir.path())?.chain(std::fs::read_dir(dir.path().join("archive-index"))?).flatten().collect();
+    let mut files: Vec<_> = std::fs::read_dir(dir.path())?
+        .chain(std::fs::read_dir(dir.path().join("archive-index"))?)
+        .flatten()
+        .collect();
     files.retain(|file| file.path().is_file());
     assert!(files.iter().any(|file| file.file_name() == "archive.db"));
     for file in files {
@@ -331,7 +386,18 @@ async fn searches_find_what_people_mean_and_only_what_they_may_see() -> anyhow::
     let mut archivist = open(&runtime).await?;
     archivist.handle(&story).await?;
     let searcher = archivist.searcher();
-    let total = |typed: &str| searcher.search(&Search { clauses: search::parse(typed), ..Search::default() }, 0, 100).map(|found| found.total);
+    let total = |typed: &str| {
+        searcher
+            .search(
+                &Search {
+                    clauses: search::parse(typed),
+                    ..Search::default()
+                },
+                0,
+                100,
+            )
+            .map(|found| found.total)
+    };
     for (typed, expected) in [
         ("menaces", 3),
         ("MENACE -seconde", 2),
@@ -354,15 +420,66 @@ async fn searches_find_what_people_mean_and_only_what_they_may_see() -> anyhow::
         assert!(total(typed).is_ok(), "{typed} is no syntax error");
     }
     let with = |search: Search| searcher.search(&search, 0, 100).map(|found| found.total);
-    assert_eq!(with(Search { act: Some(Act::Threat), ..Search::default() })?, 3, "those that a person labelled");
-    assert_eq!(with(Search { target: Some(Target::Origin), ..Search::default() })?, 0);
-    assert_eq!(with(Search { platform: Some(Platform::Bluesky), ..Search::default() })?, 0);
-    assert_eq!(with(Search { from: Some("2030-01-01".parse()?), ..Search::default() })?, 0);
+    assert_eq!(
+        with(Search {
+            act: Some(Act::Threat),
+            ..Search::default()
+        })?,
+        3,
+        "those that a person labelled"
+    );
+    assert_eq!(
+        with(Search {
+            target: Some(Target::Origin),
+            ..Search::default()
+        })?,
+        0
+    );
+    assert_eq!(
+        with(Search {
+            platform: Some(Platform::Bluesky),
+            ..Search::default()
+        })?,
+        0
+    );
+    assert_eq!(
+        with(Search {
+            from: Some("2030-01-01".parse()?),
+            ..Search::default()
+        })?,
+        0
+    );
     let day = time(1).to_zoned(vigie_web::words::paris()).date();
-    assert_eq!(with(Search { from: Some(day), to: Some(day.checked_add(1.day())?), ..Search::default() })?, 8);
-    assert_eq!(with(Search { visible: Some(BTreeSet::new()), ..Search::default() })?, 0, "who may see nothing sees nothing");
-    assert_eq!(with(Search { visible: Some(BTreeSet::from([InstitutionId::new("autre")?])), ..Search::default() })?, 0);
-    assert_eq!(with(Search { visible: Some(BTreeSet::from([InstitutionId::new("musee-test")?])), ..Search::default() })?, 8);
+    assert_eq!(
+        with(Search {
+            from: Some(day),
+            to: Some(day.checked_add(1.day())?),
+            ..Search::default()
+        })?,
+        8
+    );
+    assert_eq!(
+        with(Search {
+            visible: Some(BTreeSet::new()),
+            ..Search::default()
+        })?,
+        0,
+        "who may see nothing sees nothing"
+    );
+    assert_eq!(
+        with(Search {
+            visible: Some(BTreeSet::from([InstitutionId::new("autre")?])),
+            ..Search::default()
+        })?,
+        0
+    );
+    assert_eq!(
+        with(Search {
+            visible: Some(BTreeSet::from([InstitutionId::new("musee-test")?])),
+            ..Search::default()
+        })?,
+        8
+    );
     let marked = analysis::excerpt("On va vous égorger", &search::wanted(&search::parse("egorg*")), 100);
     assert!(marked.iter().any(|piece| piece.found && piece.text == "égorger"), "{marked:?}");
     Ok(())

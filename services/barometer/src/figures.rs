@@ -133,7 +133,11 @@ pub fn figures(inputs: &Inputs) -> Figures {
     let mut scopes: Vec<&Scope> = inputs.cells.iter().map(|cell| &cell.scope).collect();
     scopes.dedup();
     let scopes = scopes.into_iter().map(|scope| scope_figures(inputs, scope, &shown)).collect();
-    Figures { period: inputs.period, provisional: inputs.provisional, scopes }
+    Figures {
+        period: inputs.period,
+        provisional: inputs.provisional,
+        scopes,
+    }
 }
 
 impl Figures {
@@ -147,14 +151,26 @@ impl Figures {
 
 fn scope_figures(inputs: &Inputs, scope: &Scope, shown: &BTreeSet<(Scope, Kind)>) -> ScopeFigures {
     let count = |kind: Kind| {
-        let exact = inputs.cells.iter().find(|cell| cell.scope == *scope && cell.kind == kind).map_or(0, |cell| cell.cell.count);
-        if shown.contains(&(scope.clone(), kind)) { Count::Shown(disclosure::round(exact)) } else { Count::Suppressed }
+        let exact = inputs
+            .cells
+            .iter()
+            .find(|cell| cell.scope == *scope && cell.kind == kind)
+            .map_or(0, |cell| cell.cell.count);
+        if shown.contains(&(scope.clone(), kind)) {
+            Count::Shown(disclosure::round(exact))
+        } else {
+            Count::Suppressed
+        }
     };
     let counts: BTreeMap<Kind, Count> = Kind::ALL.into_iter().map(|kind| (kind, count(kind))).collect();
     let received = counts.get(&Kind::Received).copied().unwrap_or(Count::Suppressed);
     let raw = strata(inputs, scope);
     let merged = merge(raw.clone());
-    let labels: Vec<&LabelledComment> = inputs.labels.iter().filter(|label| scope.holds(&label.institution, &label.account)).collect();
+    let labels: Vec<&LabelledComment> = inputs
+        .labels
+        .iter()
+        .filter(|label| scope.holds(&label.institution, &label.account))
+        .collect();
     let tell = |positives: fn(&StratumFigures) -> u64, of: fn(&Label) -> bool| prevalence(&merged, received, &labels, positives, of);
     ScopeFigures {
         scope: scope.clone(),
@@ -168,18 +184,35 @@ fn scope_figures(inputs: &Inputs, scope: &Scope, shown: &BTreeSet<(Scope, Kind)>
 /// What may be shown: each cell safe in itself, no hole that sums would fill, nothing that earlier editions would isolate.
 fn shown_counts(inputs: &Inputs) -> BTreeSet<(Scope, Kind)> {
     let isolates = |scope: &Scope| {
-        inputs.pieces.iter().filter(|piece| piece.scope == *scope).any(|piece| piece.cell.count > 0 && !disclosure::is_safe(piece.cell.into(), Audience::Public))
+        inputs
+            .pieces
+            .iter()
+            .filter(|piece| piece.scope == *scope)
+            .any(|piece| piece.cell.count > 0 && !disclosure::is_safe(piece.cell.into(), Audience::Public))
     };
     let mut shown = BTreeSet::new();
     for kind in Kind::ALL {
-        let cells: Vec<(&Scope, Cell)> = inputs.cells.iter().filter(|cell| cell.kind == kind).map(|cell| (&cell.scope, cell.cell.into())).collect();
+        let cells: Vec<(&Scope, Cell)> = inputs
+            .cells
+            .iter()
+            .filter(|cell| cell.kind == kind)
+            .map(|cell| (&cell.scope, cell.cell.into()))
+            .collect();
         let may = |scope: &Scope, cell: Cell| {
-            disclosure::is_safe(cell, Audience::Public) && !isolates(scope) && (kind == Kind::Received || shown.contains(&(scope.clone(), Kind::Received)))
+            disclosure::is_safe(cell, Audience::Public)
+                && !isolates(scope)
+                && (kind == Kind::Received || shown.contains(&(scope.clone(), Kind::Received)))
         };
         let mut kept: BTreeSet<(Scope, Kind)> = BTreeSet::new();
         let all = cells.iter().filter(|(scope, _)| **scope == Scope::All);
-        kept.extend(all.filter(|(scope, cell)| may(scope, *cell)).map(|(scope, _)| ((*scope).clone(), kind)));
-        let institutions: Vec<&(&Scope, Cell)> = cells.iter().filter(|(scope, _)| matches!(scope, Scope::Institution { .. })).collect();
+        kept.extend(
+            all.filter(|(scope, cell)| may(scope, *cell))
+                .map(|(scope, _)| ((*scope).clone(), kind)),
+        );
+        let institutions: Vec<&(&Scope, Cell)> = cells
+            .iter()
+            .filter(|(scope, _)| matches!(scope, Scope::Institution { .. }))
+            .collect();
         keep_line(&institutions, &may, kind, &mut kept);
         for (scope, _) in institutions {
             let Scope::Institution { institution } = scope else { continue };
@@ -235,8 +268,13 @@ fn strata(inputs: &Inputs, scope: &Scope) -> Vec<StratumFigures> {
             stratum.hate += u64::from(label.label.hate);
         }
     }
-    let mut strata: Vec<StratumFigures> =
-        strata.into_values().map(|(stratum, score)| StratumFigures { score_mean: real(score) / real(stratum.received.max(1)), ..stratum }).collect();
+    let mut strata: Vec<StratumFigures> = strata
+        .into_values()
+        .map(|(stratum, score)| StratumFigures {
+            score_mean: real(score) / real(stratum.received.max(1)),
+            ..stratum
+        })
+        .collect();
     strata.sort_by(|left, right| left.score_mean.total_cmp(&right.score_mean));
     strata
 }
@@ -255,7 +293,9 @@ fn merge(mut strata: Vec<StratumFigures>) -> Result<Vec<StratumFigures>, Reason>
         } else if fits(strata.get(place)) {
             place
         } else {
-            return Err(Reason::EmptyStratum { stratum: lacking.names.join(" + ") });
+            return Err(Reason::EmptyStratum {
+                stratum: lacking.names.join(" + "),
+            });
         };
         let neighbour = &mut strata[into];
         if into < place {
@@ -280,7 +320,9 @@ fn prevalence(
     of: fn(&Label) -> bool,
 ) -> Prevalence {
     let have = labels.len() as u64;
-    let population: u64 = strata.as_ref().map_or(1, |strata| strata.iter().map(|stratum| stratum.received).sum());
+    let population: u64 = strata
+        .as_ref()
+        .map_or(1, |strata| strata.iter().map(|stratum| stratum.received).sum());
     let Count::Shown(received) = received else {
         return Prevalence::Withheld(if population == 0 { Reason::Nothing } else { Reason::Confidential });
     };
@@ -293,7 +335,12 @@ fn prevalence(
     };
     let samples: Result<Vec<Stratum>, _> = strata
         .iter()
-        .map(|stratum| Sample::new(positives(stratum), stratum.audited).map(|sample| Stratum { population: stratum.received, sample }))
+        .map(|stratum| {
+            Sample::new(positives(stratum), stratum.audited).map(|sample| Stratum {
+                population: stratum.received,
+                sample,
+            })
+        })
         .collect();
     match samples.and_then(Stratified::new) {
         Ok(audit) => Prevalence::Estimated(Estimated {
@@ -312,7 +359,9 @@ fn prevalence(
 fn clustered(strata: &[StratumFigures], labels: &[&LabelledComment], of: fn(&Label) -> bool) -> Option<Clustered> {
     let mut posts: BTreeMap<&str, Cluster> = BTreeMap::new();
     for label in labels {
-        let stratum = strata.iter().find(|stratum| stratum.names.contains(&label.stratum) && stratum.probability == label.probability)?;
+        let stratum = strata
+            .iter()
+            .find(|stratum| stratum.names.contains(&label.stratum) && stratum.probability == label.probability)?;
         let weight = real(stratum.received) / real(stratum.audited);
         let post = posts.entry(&label.post).or_insert(Cluster { size: 0.0, positives: 0.0 });
         post.size += weight;
@@ -320,7 +369,10 @@ fn clustered(strata: &[StratumFigures], labels: &[&LabelledComment], of: fn(&Lab
     }
     let groups: Vec<Cluster> = posts.into_values().collect();
     let ratio = clusters::ratio(&groups).ok()?;
-    Some(Clustered { interval: ratio.estimate.interval.clipped(), posts: groups.len() })
+    Some(Clustered {
+        interval: ratio.estimate.interval.clipped(),
+        posts: groups.len(),
+    })
 }
 
 #[cfg(test)]

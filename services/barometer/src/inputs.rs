@@ -78,7 +78,10 @@ impl Scope {
         match self {
             Self::All => true,
             Self::Institution { institution: own } => own == institution,
-            Self::Account { institution: own, account: own_account } => own == institution && own_account == account,
+            Self::Account {
+                institution: own,
+                account: own_account,
+            } => own == institution && own_account == account,
         }
     }
 }
@@ -103,8 +106,14 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Received, Self::HiddenAutomatically, Self::SentToReview, Self::RemovedByPerson, Self::Reported, Self::DeletedUpstream];
+    pub const ALL: [Self; 6] = [
+        Self::Received,
+        Self::HiddenAutomatically,
+        Self::SentToReview,
+        Self::RemovedByPerson,
+        Self::Reported,
+        Self::DeletedUpstream,
+    ];
 
     /// The name used in files.
     #[must_use]
@@ -146,7 +155,11 @@ pub struct CellRow {
 
 impl From<CellRow> for Cell {
     fn from(row: CellRow) -> Self {
-        Self { count: row.count, authors: row.authors, largest: row.largest }
+        Self {
+            count: row.count,
+            authors: row.authors,
+            largest: row.largest,
+        }
     }
 }
 

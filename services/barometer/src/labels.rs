@@ -20,7 +20,9 @@ pub struct Label {
 #[must_use]
 pub const fn is_abuse(act: Act) -> bool {
     match act {
-        Act::Threat | Act::Incitement | Act::Denial | Act::TerrorApology | Act::Doxxing | Act::Harassment | Act::Insult | Act::Sexual => true,
+        Act::Threat | Act::Incitement | Act::Denial | Act::TerrorApology | Act::Doxxing | Act::Harassment | Act::Insult | Act::Sexual => {
+            true
+        }
         Act::Spam | Act::Distress | Act::Vulgar | Act::Criticism | Act::CounterSpeech | Act::None => false,
     }
 }
@@ -29,12 +31,16 @@ pub const fn is_abuse(act: Act) -> bool {
 /// that removes or escalates without saying what the comment does: that is no label.
 #[must_use]
 pub fn label(decision: &Decision) -> Option<Label> {
-    let counts = decision.blind && decision.verdict.audit.selected && decision.undoes.is_none() && decision.verdict.comment.deleted.is_none();
+    let counts =
+        decision.blind && decision.verdict.audit.selected && decision.undoes.is_none() && decision.verdict.comment.deleted.is_none();
     if !counts || (decision.acts.is_empty() && decision.outcome != Outcome::Keep) {
         return None;
     }
     let abusive = decision.acts.iter().any(|act| is_abuse(*act));
-    Some(Label { abusive, hate: abusive && decision.targets.iter().any(|target| target.is_protected()) })
+    Some(Label {
+        abusive,
+        hate: abusive && decision.targets.iter().any(|target| target.is_protected()),
+    })
 }
 
 /// A decision as the barometer remembers it.
@@ -93,7 +99,9 @@ mod tests {
             targets: targets.to_vec(),
             legal_basis: None,
             note: None,
-            author: DecisionAuthor::Moderator { pseudonym: Pseudonym::new("Camille").expect("a constant id") },
+            author: DecisionAuthor::Moderator {
+                pseudonym: Pseudonym::new("Camille").expect("a constant id"),
+            },
             decided_at: jiff::Timestamp::UNIX_EPOCH,
             blind: true,
             undoes: None,
@@ -107,11 +115,29 @@ mod tests {
             (decision(Outcome::Keep, &[], &[]), some(false, false)),
             (decision(Outcome::Keep, &[Act::Criticism], &[Target::Elected]), some(false, false)),
             (decision(Outcome::Hide, &[Act::Insult], &[Target::User]), some(true, false)),
-            (decision(Outcome::Escalate, &[Act::Threat], &[Target::Antisemitic]), some(true, true)),
-            (decision(Outcome::Keep, &[Act::CounterSpeech], &[Target::Origin]), some(false, false)),
+            (
+                decision(Outcome::Escalate, &[Act::Threat], &[Target::Antisemitic]),
+                some(true, true),
+            ),
+            (
+                decision(Outcome::Keep, &[Act::CounterSpeech], &[Target::Origin]),
+                some(false, false),
+            ),
             (decision(Outcome::Hide, &[], &[]), None),
-            (Decision { blind: false, ..decision(Outcome::Keep, &[], &[]) }, None),
-            (Decision { undoes: Some(DecisionId::new("x").expect("an id")), ..decision(Outcome::Keep, &[], &[]) }, None),
+            (
+                Decision {
+                    blind: false,
+                    ..decision(Outcome::Keep, &[], &[])
+                },
+                None,
+            ),
+            (
+                Decision {
+                    undoes: Some(DecisionId::new("x").expect("an id")),
+                    ..decision(Outcome::Keep, &[], &[])
+                },
+                None,
+            ),
         ];
         for (decision, expected) in cases {
             assert_eq!(label(&decision), expected, "{:?} {:?}", decision.outcome, decision.acts);
@@ -132,9 +158,22 @@ mod tests {
             label: None,
         };
         let all = [remembered("a", 0, None), remembered("b", 1, Some("a")), remembered("c", 2, None)];
-        assert_eq!(standing(&all).iter().map(|decision| decision.id.as_str()).collect::<Vec<_>>(), ["c"]);
+        assert_eq!(
+            standing(&all).iter().map(|decision| decision.id.as_str()).collect::<Vec<_>>(),
+            ["c"]
+        );
         assert_eq!(standing(&all[..2]).len(), 0);
-        let undo_undone = [remembered("a", 0, None), remembered("b", 1, Some("a")), remembered("c", 2, Some("b"))];
-        assert_eq!(standing(&undo_undone).iter().map(|decision| decision.id.as_str()).collect::<Vec<_>>(), ["a"]);
+        let undo_undone = [
+            remembered("a", 0, None),
+            remembered("b", 1, Some("a")),
+            remembered("c", 2, Some("b")),
+        ];
+        assert_eq!(
+            standing(&undo_undone)
+                .iter()
+                .map(|decision| decision.id.as_str())
+                .collect::<Vec<_>>(),
+            ["a"]
+        );
     }
 }

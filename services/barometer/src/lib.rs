@@ -43,8 +43,15 @@ impl Config {
 /// The database cannot be opened.
 pub async fn start(config: Config, runtime: Runtime, _web: Web) -> anyhow::Result<Started> {
     let store = Store::open(&runtime).await?;
-    let routes = pages::routes(pages::Pages { store: store.clone(), editions_dir: config.editions_dir(&runtime) });
+    let routes = pages::routes(pages::Pages {
+        store: store.clone(),
+        editions_dir: config.editions_dir(&runtime),
+    });
     let counter = Counter::new(store);
     let task = tokio::spawn(async move { vigie_runtime::consume(&runtime, "barometer", &TOPICS, BATCH_RECORDS_MAX, counter).await });
-    Ok(Started { name: "barometer", routes, tasks: vec![task] })
+    Ok(Started {
+        name: "barometer",
+        routes,
+        tasks: vec![task],
+    })
 }

@@ -56,7 +56,11 @@ async fn show(pages: &Pages, user: &User, problem: Option<String>) -> Response {
         Ok(hours) => hours,
         Err(error) => return failure(user, &error),
     };
-    let status = if problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let status = if problem.is_some() {
+        StatusCode::UNPROCESSABLE_ENTITY
+    } else {
+        StatusCode::OK
+    };
     let editions = editions(&pages.editions_dir);
     let body = html! {
         @if let Some(problem) = problem { p.notice.danger role="alert" { (problem) } }
@@ -64,7 +68,11 @@ async fn show(pages: &Pages, user: &User, problem: Option<String>) -> Response {
         @if BUILDERS.contains(&user.role) { (build_panel(user, now)) }
         (hours_panel(user, &hours))
     };
-    (status, page(Some(user), Nav::Barometer, user.language.pick("Baromètre", "Barometer"), body)).into_response()
+    (
+        status,
+        page(Some(user), Nav::Barometer, user.language.pick("Baromètre", "Barometer"), body),
+    )
+        .into_response()
 }
 
 /// The editions in the folder, latest period first. A folder without a readable manifest is none.
@@ -207,13 +215,27 @@ async fn build(State(pages): State<Arc<Pages>>, user: User, Form(form): Form<Bui
 }
 
 async fn file(State(pages): State<Arc<Pages>>, user: User, Path((edition, file)): Path<(String, String)>) -> Response {
-    let Some((name, kind)) = FILES.iter().find(|(name, _)| *name == file) else { return absent(&user) };
+    let Some((name, kind)) = FILES.iter().find(|(name, _)| *name == file) else {
+        return absent(&user);
+    };
     // The folder is named by a period that was parsed: nothing else reaches the file system.
-    let Some(period) = edition.split_once('_').and_then(|(from, to)| Period::parse(from, to).ok()) else { return absent(&user) };
+    let Some(period) = edition.split_once('_').and_then(|(from, to)| Period::parse(from, to).ok()) else {
+        return absent(&user);
+    };
     match tokio::fs::read(pages.editions_dir.join(period.name()).join(name)).await {
         Ok(bytes) => {
-            let policy = format!("default-src 'none'; style-src '{}'; frame-ancestors 'none'; base-uri 'none'", edition::style_hash());
-            ([(header::CONTENT_TYPE, (*kind).to_owned()), (header::CONTENT_SECURITY_POLICY, policy)], bytes).into_response()
+            let policy = format!(
+                "default-src 'none'; style-src '{}'; frame-ancestors 'none'; base-uri 'none'",
+                edition::style_hash()
+            );
+            (
+                [
+                    (header::CONTENT_TYPE, (*kind).to_owned()),
+                    (header::CONTENT_SECURITY_POLICY, policy),
+                ],
+                bytes,
+            )
+                .into_response()
         }
         Err(_) => absent(&user),
     }
@@ -222,7 +244,11 @@ async fn file(State(pages): State<Arc<Pages>>, user: User, Path((edition, file))
 fn absent(user: &User) -> Response {
     let text = user.language.pick("Cette édition n’existe pas.", "There is no such edition.");
     let title = user.language.pick("Introuvable", "Not found");
-    (StatusCode::NOT_FOUND, page(Some(user), Nav::Barometer, title, html! { p { (text) } })).into_response()
+    (
+        StatusCode::NOT_FOUND,
+        page(Some(user), Nav::Barometer, title, html! { p { (text) } }),
+    )
+        .into_response()
 }
 
 fn failure(user: &User, error: &anyhow::Error) -> Response {
@@ -232,5 +258,9 @@ fn failure(user: &User, error: &anyhow::Error) -> Response {
         "Le baromètre ne répond pas. Réessayez dans un instant ; si cela persiste, le disque est peut-être plein.",
         "The barometer does not answer. Try again in a moment; if it goes on, the disk may be full.",
     );
-    (StatusCode::SERVICE_UNAVAILABLE, page(Some(user), Nav::Barometer, title, html! { p { (text) } })).into_response()
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        page(Some(user), Nav::Barometer, title, html! { p { (text) } }),
+    )
+        .into_response()
 }

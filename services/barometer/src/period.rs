@@ -57,7 +57,11 @@ impl Period {
     /// # Errors
     /// As [`Period::new`], or one of them is no day.
     pub fn parse(from: &str, to: &str) -> Result<Self, PeriodError> {
-        let day = |text: &str| text.trim().parse::<Date>().map_err(|_| PeriodError::Day(text.chars().take(40).collect()));
+        let day = |text: &str| {
+            text.trim()
+                .parse::<Date>()
+                .map_err(|_| PeriodError::Day(text.chars().take(40).collect()))
+        };
         Self::new(day(from)?, day(to)?)
     }
 
@@ -101,13 +105,17 @@ impl Period {
 /// Days since 1970-01-01.
 #[must_use]
 pub fn day_number(date: Date) -> i64 {
-    date.since((Unit::Day, Date::constant(1970, 1, 1))).map_or(0, |span| i64::from(span.get_days()))
+    date.since((Unit::Day, Date::constant(1970, 1, 1)))
+        .map_or(0, |span| i64::from(span.get_days()))
 }
 
 /// The instant at which day number `day` begins in Paris.
 #[must_use]
 pub fn midnight(day: i64) -> Timestamp {
-    Date::constant(1970, 1, 1).checked_add(day.days()).and_then(|date| date.to_zoned(paris())).map_or(Timestamp::MAX, |zoned| zoned.timestamp())
+    Date::constant(1970, 1, 1)
+        .checked_add(day.days())
+        .and_then(|date| date.to_zoned(paris()))
+        .map_or(Timestamp::MAX, |zoned| zoned.timestamp())
 }
 
 #[cfg(test)]
@@ -117,9 +125,16 @@ mod tests {
     #[test]
     fn days_are_those_of_paris() -> Result<(), PeriodError> {
         let (start, end) = Period::parse("2026-10-01", "2026-10-31")?.instants();
-        assert_eq!((start.to_string(), end.to_string()), ("2026-09-30T22:00:00Z".to_owned(), "2026-10-31T23:00:00Z".to_owned()));
+        assert_eq!(
+            (start.to_string(), end.to_string()),
+            ("2026-09-30T22:00:00Z".to_owned(), "2026-10-31T23:00:00Z".to_owned())
+        );
         let one = Period::parse("2026-10-25", "2026-10-25")?;
-        assert_eq!(one.instants().1.as_second() - one.instants().0.as_second(), 25 * 3600, "the day on which the clock goes back");
+        assert_eq!(
+            one.instants().1.as_second() - one.instants().0.as_second(),
+            25 * 3600,
+            "the day on which the clock goes back"
+        );
         assert_eq!(one.days().1 - one.days().0, 1);
         Ok(())
     }
@@ -127,7 +142,10 @@ mod tests {
     #[test]
     fn refuses_what_is_no_period() {
         assert!(matches!(Period::parse("2026-11-31", "2026-12-01"), Err(PeriodError::Day(_))));
-        assert!(matches!(Period::parse("2026-11-02", "2026-11-01"), Err(PeriodError::Backwards { .. })));
+        assert!(matches!(
+            Period::parse("2026-11-02", "2026-11-01"),
+            Err(PeriodError::Backwards { .. })
+        ));
         assert_eq!(Period::parse("2025-01-01", "2026-11-01"), Err(PeriodError::TooLong(670)));
     }
 }

@@ -44,7 +44,10 @@ impl Handler for Counter {
         for (index, delivery) in batch.iter().enumerate() {
             match fact(delivery) {
                 Ok(fact) => facts.extend(fact),
-                Err(error) => rejected.push(Rejected { index, error: error.to_string() }),
+                Err(error) => rejected.push(Rejected {
+                    index,
+                    error: error.to_string(),
+                }),
             }
         }
         self.store.apply(&facts).await?;

@@ -12,13 +12,19 @@ use vigie_barometer::service::Counter;
 use vigie_barometer::store::Store;
 use vigie_bus::Delivery;
 use vigie_domain::{
-    AccountId, Act, AuthorPseudonym, Comment, Decision, DecisionAuthor, DecisionId, InstitutionId, NativeCommentId, NewComment, Outcome, Platform, PostId,
-    Pseudonym, Route, Target, Tombstone, Topic, Verdict, VerdictId, WireRecord,
+    AccountId, Act, AuthorPseudonym, Comment, Decision, DecisionAuthor, DecisionId, InstitutionId, NativeCommentId, NewComment, Outcome,
+    Platform, PostId, Pseudonym, Route, Target, Tombstone, Topic, Verdict, VerdictId, WireRecord,
 };
 use vigie_runtime::{Handler as _, Runtime, record, testing};
 
 fn delivery<T: WireRecord>(topic: Topic, wire: &T) -> Delivery {
-    Delivery { topic, partition: 0, offset: 0, timestamp_ms: 0, record: record(wire) }
+    Delivery {
+        topic,
+        partition: 0,
+        offset: 0,
+        timestamp_ms: 0,
+        record: record(wire),
+    }
 }
 
 /// 2026-11-10 12:00 in Paris, plus minutes.
@@ -50,7 +56,10 @@ fn comment(of: &Of<'_>) -> Comment {
         created_at: of.at,
         edited_at: of.edited,
         collected_at: of.at + 1.minutes(),
-        deleted: of.deleted.map(|at| Tombstone { at, source: "poll".to_owned() }),
+        deleted: of.deleted.map(|at| Tombstone {
+            at,
+            source: "poll".to_owned(),
+        }),
         permalink: None,
         language: None,
         evidence: None,
@@ -60,7 +69,12 @@ fn comment(of: &Of<'_>) -> Comment {
 
 fn verdict(comment: Comment, stratum: &str, selected: bool, route: Route) -> Verdict {
     let id = VerdictId::derive(&comment.revision, "model", "rulebook", "policy");
-    let mut verdict = Verdict { id, comment, route, ..testing::sample_verdict("x", route) };
+    let mut verdict = Verdict {
+        id,
+        comment,
+        route,
+        ..testing::sample_verdict("x", route)
+    };
     verdict.audit.stratum = stratum.to_owned();
     verdict.audit.probability = if stratum == "low" { 0.1 } else { 0.5 };
     verdict.audit.selected = selected;
@@ -79,7 +93,9 @@ fn decision(verdict: &Verdict, sequence: u32, outcome: Outcome, act: Act, undoes
         targets: vec![Target::Origin],
         legal_basis: None,
         note: None,
-        author: DecisionAuthor::Moderator { pseudonym: Pseudonym::new("Camille").expect("a name") },
+        author: DecisionAuthor::Moderator {
+            pseudonym: Pseudonym::new("Camille").expect("a name"),
+        },
         decided_at: verdict.comment.collected_at + 1.hours(),
         blind: true,
         undoes: undoes.map(|sequence| DecisionId::derive(&verdict.comment.revision, sequence)),
@@ -93,12 +109,28 @@ fn audit(institution: &str, at: Timestamp) -> Vec<Delivery> {
         let (stratum, place) = if number < 300 { ("low", number) } else { ("high", number - 300) };
         let labelled = if stratum == "low" { 30 } else { 50 };
         let name = format!("{institution}-{}-{number}", at.as_second());
-        let of = Of { name: &name, institution, author: number % 40, at, edited: None, deleted: None };
-        let verdict = verdict(comment(&of), stratum, place < labelled, if stratum == "low" { Route::Keep } else { Route::Review });
+        let of = Of {
+            name: &name,
+            institution,
+            author: number % 40,
+            at,
+            edited: None,
+            deleted: None,
+        };
+        let verdict = verdict(
+            comment(&of),
+            stratum,
+            place < labelled,
+            if stratum == "low" { Route::Keep } else { Route::Review },
+        );
         deliveries.push(delivery(Topic::Verdicts, &verdict));
         if place < labelled {
             let abusive = place < if stratum == "low" { 1 } else { 20 };
-            let (outcome, act) = if abusive { (Outcome::Hide, Act::Insult) } else { (Outcome::Keep, Act::None) };
+            let (outcome, act) = if abusive {
+                (Outcome::Hide, Act::Insult)
+            } else {
+                (Outcome::Keep, Act::None)
+            };
             deliveries.push(delivery(Topic::Decisions, &decision(&verdict, 0, outcome, act, None)));
         }
     }
@@ -146,18 +178,42 @@ fn story() -> Vec<Delivery> {
     let mut deliveries = Vec::new();
     for number in 0..60_usize {
         let name = format!("c{number}");
-        let of = Of { name: &name, institution: "musee", author: number, at: time(0), edited: None, deleted: None };
+        let of = Of {
+            name: &name,
+            institution: "musee",
+            author: number,
+            at: time(0),
+            edited: None,
+            deleted: None,
+        };
         deliveries.push(delivery(Topic::Verdicts, &verdict(comment(&of), "low", false, Route::Keep)));
         if number % 3 == 0 {
-            let edited = Of { edited: Some(time(30)), ..of };
+            let edited = Of {
+                edited: Some(time(30)),
+                ..of
+            };
             deliveries.push(delivery(Topic::Verdicts, &verdict(comment(&edited), "high", false, Route::Review)));
         }
         if number % 5 == 0 {
-            let gone = Of { deleted: Some(time(90)), name: &name, institution: "musee", author: number, at: time(0), edited: None };
+            let gone = Of {
+                deleted: Some(time(90)),
+                name: &name,
+                institution: "musee",
+                author: number,
+                at: time(0),
+                edited: None,
+            };
             deliveries.push(delivery(Topic::Verdicts, &verdict(comment(&gone), "low", false, Route::Keep)));
         }
     }
-    let unseen = Of { name: "unseen", institution: "musee", author: 1, at: time(0), edited: None, deleted: Some(time(90)) };
+    let unseen = Of {
+        name: "unseen",
+        institution: "musee",
+        author: 1,
+        at: time(0),
+        edited: None,
+        deleted: Some(time(90)),
+    };
     deliveries.push(delivery(Topic::Verdicts, &verdict(comment(&unseen), "low", false, Route::Keep)));
     deliveries
 }
@@ -170,11 +226,28 @@ async fn counted_once(runtime: &Runtime, seed: u64) -> anyhow::Result<()> {
         Draws(seed).shuffle(&mut deliveries);
     }
     count(&store, &deliveries).await?;
-    let expected = BTreeMap::from([(("musee".to_owned(), "keep".to_owned()), 40), (("musee".to_owned(), "review".to_owned()), 20)]);
-    assert_eq!(hours(&store).await?, expected, "seed {seed}: an edit counts once, a tombstone not at all");
+    let expected = BTreeMap::from([
+        (("musee".to_owned(), "keep".to_owned()), 40),
+        (("musee".to_owned(), "review".to_owned()), 20),
+    ]);
+    assert_eq!(
+        hours(&store).await?,
+        expected,
+        "seed {seed}: an edit counts once, a tombstone not at all"
+    );
     let inputs = store.inputs(Period::parse("2026-11-10", "2026-11-10")?, true).await?;
-    let cell = |kind| inputs.cells.iter().find(|cell| cell.scope == Scope::All && cell.kind == kind).map(|cell| cell.cell.count);
-    assert_eq!((cell(Kind::Received), cell(Kind::DeletedUpstream)), (Some(60), Some(12)), "seed {seed}");
+    let cell = |kind| {
+        inputs
+            .cells
+            .iter()
+            .find(|cell| cell.scope == Scope::All && cell.kind == kind)
+            .map(|cell| cell.cell.count)
+    };
+    assert_eq!(
+        (cell(Kind::Received), cell(Kind::DeletedUpstream)),
+        (Some(60), Some(12)),
+        "seed {seed}"
+    );
     Ok(())
 }
 
@@ -189,7 +262,9 @@ async fn each_comment_counts_once_in_any_order() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn each_comment_counts_once_on_postgres() -> anyhow::Result<()> {
-    let Some(url) = testing::peer("VIGIE_TEST_POSTGRES") else { return Ok(()) };
+    let Some(url) = testing::peer("VIGIE_TEST_POSTGRES") else {
+        return Ok(());
+    };
     let dir = tempfile::tempdir()?;
     counted_once(&testing::runtime_on_postgres(dir.path(), &url).await?, 1).await?;
     let dir = tempfile::tempdir()?;
@@ -199,7 +274,13 @@ async fn each_comment_counts_once_on_postgres() -> anyhow::Result<()> {
 
 fn read_all(dir: &Path) -> std::io::Result<BTreeMap<String, Vec<u8>>> {
     let mut files = BTreeMap::new();
-    for path in ["index.html", "figures.csv", "figures.schema.json", "edition.json", "internal/inputs.json"] {
+    for path in [
+        "index.html",
+        "figures.csv",
+        "figures.schema.json",
+        "edition.json",
+        "internal/inputs.json",
+    ] {
         files.insert(path.to_owned(), std::fs::read(dir.join(path))?);
     }
     Ok(files)
@@ -213,15 +294,28 @@ async fn edition_of_a_finished_month(runtime: &Runtime) -> anyhow::Result<()> {
     let (one, two) = (runtime.data_dir.join("one"), runtime.data_dir.join("two"));
     let built = edition::build(&store, period, &one).await?;
     assert!(!built.manifest.provisional);
-    let Prevalence::Estimated(abusive) = &built.figures.scopes[0].abusive else { panic!("no estimate: {:?}", built.figures.scopes[0].abusive) };
+    let Prevalence::Estimated(abusive) = &built.figures.scopes[0].abusive else {
+        panic!("no estimate: {:?}", built.figures.scopes[0].abusive)
+    };
     // 3/4 of the comments are low (1 in 30 abusive), 1/4 high (20 in 50).
     assert!((abusive.value - (0.75 / 30.0 + 0.25 * 0.4)).abs() < 1e-12, "{abusive:?}");
     assert!(abusive.interval.lower < abusive.value && abusive.value < abusive.interval.upper);
     assert_eq!((abusive.audited, abusive.received), (160, 800));
 
     // What comes late, and building again, change nothing of a frozen edition.
-    let late = Of { name: "late", institution: "musee", author: 99, at: "2026-10-20T10:00:00Z".parse()?, edited: None, deleted: None };
-    count(&store, &[delivery(Topic::Verdicts, &verdict(comment(&late), "low", false, Route::Keep))]).await?;
+    let late = Of {
+        name: "late",
+        institution: "musee",
+        author: 99,
+        at: "2026-10-20T10:00:00Z".parse()?,
+        edited: None,
+        deleted: None,
+    };
+    count(
+        &store,
+        &[delivery(Topic::Verdicts, &verdict(comment(&late), "low", false, Route::Keep))],
+    )
+    .await?;
     edition::build(&store, period, &two).await?;
     assert_eq!(read_all(&one)?, read_all(&two)?, "byte for byte");
 
@@ -232,7 +326,10 @@ async fn edition_of_a_finished_month(runtime: &Runtime) -> anyhow::Result<()> {
         let last = changed.len() - 2;
         changed[last] = changed[last].wrapping_add(1);
         std::fs::write(one.join(&path), &changed)?;
-        assert!(edition::verify(&one).map_or(true, |verified| !verified.problems.is_empty()), "a change of {path} went unnoticed");
+        assert!(
+            edition::verify(&one).map_or(true, |verified| !verified.problems.is_empty()),
+            "a change of {path} went unnoticed"
+        );
         std::fs::write(one.join(&path), &bytes)?;
     }
     Ok(())
@@ -255,14 +352,28 @@ async fn the_page_says_what_it_must() -> anyhow::Result<()> {
     let out = dir.path().join("out");
     edition::build(&store, Period::parse("2026-10-01", "2026-10-31")?, &out).await?;
     let html = std::fs::read_to_string(out.join("index.html"))?;
-    for needed in ["lang=\"fr\"", "du 1er octobre 2026 au 31 octobre 2026", "12,50\u{202f}%", "MOVER-Wilson", "Ils ne mesurent pas", "non mesuré", "800"] {
+    for needed in [
+        "lang=\"fr\"",
+        "du 1er octobre 2026 au 31 octobre 2026",
+        "12,50\u{202f}%",
+        "MOVER-Wilson",
+        "Ils ne mesurent pas",
+        "non mesuré",
+        "800",
+    ] {
         assert!(html.contains(needed), "{needed} is missing");
     }
-    assert!(!html.contains("<script") && !html.contains("http://") && !html.contains("src="), "nothing runs and nothing is fetched");
+    assert!(
+        !html.contains("<script") && !html.contains("http://") && !html.contains("src="),
+        "nothing runs and nothing is fetched"
+    );
     let mut csv = csv_rows(&std::fs::read(out.join("figures.csv"))?)?;
     assert!(csv.iter().flatten().all(|cell| !cell.starts_with('=')), "no cell is a formula");
     csv.retain(|row| row[6] == "prevalence-abusive" && row[3] == "all");
-    assert_eq!(csv[0][7..13], ["published", "0.1250", csv[0][9].as_str(), csv[0][10].as_str(), "160", "800"]);
+    assert_eq!(
+        csv[0][7..13],
+        ["published", "0.1250", csv[0][9].as_str(), csv[0][10].as_str(), "160", "800"]
+    );
     Ok(())
 }
 
@@ -293,13 +404,22 @@ async fn labels_follow_undo_and_edits() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let runtime = testing::runtime(dir.path()).await?;
     let store = Store::open(&runtime).await?;
-    let of = |name: &'static str, edited| Of { name, institution: "musee", author: 1, at: time(0), edited, deleted: None };
+    let of = |name: &'static str, edited| Of {
+        name,
+        institution: "musee",
+        author: 1,
+        at: time(0),
+        edited,
+        deleted: None,
+    };
     let drawn = |of: &Of<'_>| verdict(comment(of), "low", true, Route::Keep);
     let kept = drawn(&of("kept", None));
     let undone = drawn(&of("undone", None));
     let (first, second) = (drawn(&of("edited", None)), drawn(&of("edited", Some(time(5)))));
     let not_drawn = verdict(comment(&of("flagged", None)), "low", false, Route::Review);
-    let mut deliveries: Vec<Delivery> = [&kept, &undone, &first, &second, &not_drawn].map(|verdict| delivery(Topic::Verdicts, verdict)).to_vec();
+    let mut deliveries: Vec<Delivery> = [&kept, &undone, &first, &second, &not_drawn]
+        .map(|verdict| delivery(Topic::Verdicts, verdict))
+        .to_vec();
     for decision in [
         decision(&kept, 0, Outcome::Hide, Act::Insult, None),
         decision(&undone, 0, Outcome::Hide, Act::Insult, None),
@@ -326,8 +446,19 @@ async fn an_edition_does_not_give_away_the_day_that_another_leaves_out() -> anyh
     let runtime = testing::runtime(dir.path()).await?;
     let store = Store::open(&runtime).await?;
     count(&store, &audit("musee", "2026-10-15T10:00:00Z".parse()?)).await?;
-    let lonely = Of { name: "lonely", institution: "musee", author: 3, at: "2026-10-31T10:00:00Z".parse()?, edited: None, deleted: None };
-    count(&store, &[delivery(Topic::Verdicts, &verdict(comment(&lonely), "low", false, Route::Keep))]).await?;
+    let lonely = Of {
+        name: "lonely",
+        institution: "musee",
+        author: 3,
+        at: "2026-10-31T10:00:00Z".parse()?,
+        edited: None,
+        deleted: None,
+    };
+    count(
+        &store,
+        &[delivery(Topic::Verdicts, &verdict(comment(&lonely), "low", false, Route::Keep))],
+    )
+    .await?;
     let month = edition::build(&store, Period::parse("2026-10-01", "2026-10-31")?, &dir.path().join("month")).await?;
     let received = |built: &edition::Built| built.figures.scopes[0].counts[&Kind::Received];
     assert_eq!(received(&month), Count::Shown(400));

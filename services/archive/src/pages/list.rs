@@ -44,18 +44,52 @@ pub(super) fn body(pages: &Pages, user: &User, typed: &Typed, found: &Found, rep
 
 fn form(pages: &Pages, user: &User, typed: &Typed, found: &Found) -> Markup {
     let language = user.language;
-    let mut institutions: Vec<String> =
-        pages.accounts.iter().filter(|account| user.may_see(&account.institution)).map(|account| account.institution.to_string()).collect();
+    let mut institutions: Vec<String> = pages
+        .accounts
+        .iter()
+        .filter(|account| user.may_see(&account.institution))
+        .map(|account| account.institution.to_string())
+        .collect();
     institutions.sort();
     institutions.dedup();
-    let accounts: Vec<(String, String)> =
-        pages.accounts.iter().filter(|account| user.may_see(&account.institution)).map(|account| (account.id.to_string(), account.name.clone())).collect();
-    let counted = |name: &str, facet: String| found.facets.get(&facet).map_or_else(|| name.to_owned(), |count| format!("{name} ({count})"));
-    let acts = Act::ALL.iter().map(|act| (act.as_str().to_owned(), counted(words::act(language, *act), format!("/act/{}", act.as_str())))).collect();
-    let targets =
-        Target::ALL.iter().map(|target| (target.as_str().to_owned(), counted(words::target(language, *target), format!("/target/{}", target.as_str())))).collect();
-    let states = ReportState::ALL.iter().map(|state| (state.as_str().to_owned(), state_name(language, *state).to_owned())).collect();
-    let platforms = Platform::ALL.iter().map(|platform| (platform.as_str().to_owned(), words::platform(language, *platform).to_owned())).collect();
+    let accounts: Vec<(String, String)> = pages
+        .accounts
+        .iter()
+        .filter(|account| user.may_see(&account.institution))
+        .map(|account| (account.id.to_string(), account.name.clone()))
+        .collect();
+    let counted = |name: &str, facet: String| {
+        found
+            .facets
+            .get(&facet)
+            .map_or_else(|| name.to_owned(), |count| format!("{name} ({count})"))
+    };
+    let acts = Act::ALL
+        .iter()
+        .map(|act| {
+            (
+                act.as_str().to_owned(),
+                counted(words::act(language, *act), format!("/act/{}", act.as_str())),
+            )
+        })
+        .collect();
+    let targets = Target::ALL
+        .iter()
+        .map(|target| {
+            (
+                target.as_str().to_owned(),
+                counted(words::target(language, *target), format!("/target/{}", target.as_str())),
+            )
+        })
+        .collect();
+    let states = ReportState::ALL
+        .iter()
+        .map(|state| (state.as_str().to_owned(), state_name(language, *state).to_owned()))
+        .collect();
+    let platforms = Platform::ALL
+        .iter()
+        .map(|platform| (platform.as_str().to_owned(), words::platform(language, *platform).to_owned()))
+        .collect();
     html! {
         form.panel method="get" action="/archive" role="search" {
             div.field {
@@ -87,7 +121,17 @@ fn form(pages: &Pages, user: &User, typed: &Typed, found: &Found) -> Markup {
 }
 
 fn has_filters(typed: &Typed) -> bool {
-    let filters = [&typed.institution, &typed.account, &typed.platform, &typed.state, &typed.act, &typed.target, &typed.author, &typed.from, &typed.to];
+    let filters = [
+        &typed.institution,
+        &typed.account,
+        &typed.platform,
+        &typed.state,
+        &typed.act,
+        &typed.target,
+        &typed.author,
+        &typed.from,
+        &typed.to,
+    ];
     filters.iter().any(|filter| !filter.is_empty())
 }
 
@@ -107,7 +151,11 @@ fn card(user: &User, report: &Stored, wanted: &Wanted) -> Markup {
     let language = user.language;
     let comment = &report.verdict.comment;
     let basis = report.decision.as_ref().and_then(|decision| decision.legal_basis);
-    let targets = report.decision.as_ref().map(|decision| decision.targets.as_slice()).unwrap_or_default();
+    let targets = report
+        .decision
+        .as_ref()
+        .map(|decision| decision.targets.as_slice())
+        .unwrap_or_default();
     let left = limitation::limitation(basis, targets, comment.created_at).map(|period| limitation::days_left(&period, Timestamp::now()));
     html! {
         article.panel {
@@ -140,8 +188,14 @@ fn card(user: &User, report: &Stored, wanted: &Wanted) -> Markup {
 
 /// `/act/threat` in words.
 pub(super) fn category_name(user: &User, category: &str) -> String {
-    let act = category.strip_prefix("/act/").and_then(|name| name.parse::<Act>().ok()).map(|act| words::act(user.language, act));
-    let target = category.strip_prefix("/target/").and_then(|name| name.parse::<Target>().ok()).map(|target| words::target(user.language, target));
+    let act = category
+        .strip_prefix("/act/")
+        .and_then(|name| name.parse::<Act>().ok())
+        .map(|act| words::act(user.language, act));
+    let target = category
+        .strip_prefix("/target/")
+        .and_then(|name| name.parse::<Target>().ok())
+        .map(|target| words::target(user.language, target));
     act.or(target).unwrap_or(category).to_owned()
 }
 

@@ -71,7 +71,11 @@ impl Typed {
         let some = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         let day = |text: &str| text.trim().parse::<Date>().ok();
         let clauses = search::parse(&self.q);
-        let order = if self.sort == "date" || clauses.is_empty() { Order::Newest } else { Order::Relevance };
+        let order = if self.sort == "date" || clauses.is_empty() {
+            Order::Newest
+        } else {
+            Order::Relevance
+        };
         Search {
             clauses,
             institution: some(&self.institution),
@@ -108,7 +112,11 @@ impl Typed {
             ("to", &self.to),
             ("sort", &self.sort),
         ];
-        let mut query: Vec<String> = fields.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}={}", encode(value))).collect();
+        let mut query: Vec<String> = fields
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| format!("{name}={}", encode(value)))
+            .collect();
         query.extend(page.map(|page| format!("page={page}")));
         query.join("&")
     }
@@ -144,53 +152,116 @@ async fn list(State(pages): State<Arc<Pages>>, user: User, Query(typed): Query<T
     match found.await {
         Ok((found, reports)) => {
             let title = user.language.pick("Signalements", "Threat reports");
-            page(Some(&user), Nav::Archive, title, list::body(&pages, &user, &typed, &found, &reports)).into_response()
+            page(
+                Some(&user),
+                Nav::Archive,
+                title,
+                list::body(&pages, &user, &typed, &found, &reports),
+            )
+            .into_response()
         }
         Err(error) => failure(&user, &error),
     }
 }
 
 /// One page of results, with the reports as the tables have them now.
-async fn find(pages: &Pages, user: &User, typed: &Typed, offset: usize, limit: usize) -> anyhow::Result<(crate::index::Found, Vec<Stored>)> {
+async fn find(
+    pages: &Pages,
+    user: &User,
+    typed: &Typed,
+    offset: usize,
+    limit: usize,
+) -> anyhow::Result<(crate::index::Found, Vec<Stored>)> {
     let (searcher, search) = (pages.searcher.clone(), typed.search(user));
     let found = tokio::task::spawn_blocking(move || searcher.search(&search, offset, limit)).await??;
     let mut reports = Vec::with_capacity(found.reports.len());
     for id in &found.reports {
-        reports.extend(pages.store.stored(id).await?.filter(|report| user.may_see(&report.verdict.comment.institution)));
+        reports.extend(
+            pages
+                .store
+                .stored(id)
+                .await?
+                .filter(|report| user.may_see(&report.verdict.comment.institution)),
+        );
     }
     Ok((found, reports))
 }
 
 async fn one(State(pages): State<Arc<Pages>>, user: User, Path(id): Path<String>) -> Response {
     let report = async {
-        let Some(report) = pages.store.report(&id).await?.filter(|report| user.may_see(&report.verdict.comment.institution)) else {
+        let Some(report) = pages
+            .store
+            .report(&id)
+            .await?
+            .filter(|report| user.may_see(&report.verdict.comment.institution))
+        else {
             return Ok(None);
         };
-        pages.store.record_access(user.id, user.pseudonym.as_str(), "report", std::slice::from_ref(&report.id)).await?;
+        pages
+            .store
+            .record_access(user.id, user.pseudonym.as_str(), "report", std::slice::from_ref(&report.id))
+            .await?;
         let supervises = matches!(user.role, Role::Lead | Role::Admin);
-        let accesses = if supervises { pages.store.accesses(&id, 50).await? } else { Vec::new() };
+        let accesses = if supervises {
+            pages.store.accesses(&id, 50).await?
+        } else {
+            Vec::new()
+        };
         anyhow::Ok(Some((report, accesses)))
     };
     match report.await {
         Ok(Some((report, accesses))) => {
-            let title = format!("{} {}", user.language.pick("Signalement", "Threat report"), &report.id.as_str()[..8.min(report.id.as_str().len())]);
-            page(Some(&user), Nav::Archive, &title, report::body(&user, &report, &accesses, jiff::Timestamp::now())).into_response()
+            let title = format!(
+                "{} {}",
+                user.language.pick("Signalement", "Threat report"),
+                &report.id.as_str()[..8.min(report.id.as_str().len())]
+            );
+            page(
+                Some(&user),
+                Nav::Archive,
+                &title,
+                report::body(&user, &report, &accesses, jiff::Timestamp::now()),
+            )
+            .into_response()
         }
         Ok(None) => {
-            let text = user.language.pick("Ce signalement n’existe pas, ou concerne une autre institution.", "There is no such report, or it belongs to another institution.");
+            let text = user.language.pick(
+                "Ce signalement n’existe pas, ou concerne une autre institution.",
+                "There is no such report, or it belongs to another institution.",
+            );
             let title = user.language.pick("Introuvable", "Not found");
-            (StatusCode::NOT_FOUND, page(Some(&user), Nav::Archive, title, html! { p { (text) } })).into_response()
+            (
+                StatusCode::NOT_FOUND,
+                page(Some(&user), Nav::Archive, title, html! { p { (text) } }),
+            )
+                .into_response()
         }
         Err(error) => failure(&user, &error),
     }
 }
 
 async fn export_csv(State(pages): State<Arc<Pages>>, user: User, Query(typed): Query<Typed>) -> Response {
-    export(&pages, &user, &typed, "text/csv; charset=utf-8", "vigie-signalements.csv", export::csv).await
+    export(
+        &pages,
+        &user,
+        &typed,
+        "text/csv; charset=utf-8",
+        "vigie-signalements.csv",
+        export::csv,
+    )
+    .await
 }
 
 async fn export_jsonl(State(pages): State<Arc<Pages>>, user: User, Query(typed): Query<Typed>) -> Response {
-    export(&pages, &user, &typed, "application/x-ndjson", "vigie-signalements.jsonl", export::jsonl).await
+    export(
+        &pages,
+        &user,
+        &typed,
+        "application/x-ndjson",
+        "vigie-signalements.jsonl",
+        export::jsonl,
+    )
+    .await
 }
 
 async fn export(
@@ -215,9 +286,14 @@ async fn export(
         write(&reports)
     };
     match bytes.await {
-        Ok(bytes) => {
-            ([(header::CONTENT_TYPE, kind.to_owned()), (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{file}\""))], bytes).into_response()
-        }
+        Ok(bytes) => (
+            [
+                (header::CONTENT_TYPE, kind.to_owned()),
+                (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{file}\"")),
+            ],
+            bytes,
+        )
+            .into_response(),
         Err(error) => failure(user, &error),
     }
 }
@@ -225,8 +301,15 @@ async fn export(
 fn failure(user: &User, error: &anyhow::Error) -> Response {
     tracing::error!(error = format!("{error:#}"), "a page of the archive failed");
     let title = user.language.pick("Archive indisponible", "Archive unavailable");
-    let text = user.language.pick("L’archive ne répond pas. Réessayez dans un instant.", "The archive does not answer. Try again in a moment.");
-    (StatusCode::SERVICE_UNAVAILABLE, page(Some(user), Nav::Archive, title, html! { p { (text) } })).into_response()
+    let text = user.language.pick(
+        "L’archive ne répond pas. Réessayez dans un instant.",
+        "The archive does not answer. Try again in a moment.",
+    );
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        page(Some(user), Nav::Archive, title, html! { p { (text) } }),
+    )
+        .into_response()
 }
 
 /// The name of a state.
@@ -253,7 +336,11 @@ mod tests {
 
     #[test]
     fn a_query_survives_the_way_through_an_address() {
-        let typed = Typed { q: "« égorger » & <b>=1".to_owned(), state: "escalated".to_owned(), ..Typed::default() };
+        let typed = Typed {
+            q: "« égorger » & <b>=1".to_owned(),
+            state: "escalated".to_owned(),
+            ..Typed::default()
+        };
         let uri = format!("/archive?{}", typed.query(Some(3))).parse().expect("an address");
         let Query(back) = Query::<Typed>::try_from_uri(&uri).expect("a query");
         assert_eq!((back.q, back.state, back.page.as_str()), (typed.q, typed.state, "3"));

@@ -37,7 +37,11 @@ pub(super) fn body(user: &User, report: &ThreatReport, accesses: &[Access], now:
 fn orientation(user: &User, report: &ThreatReport) -> Markup {
     let language = user.language;
     let labelled: Vec<Act> = report.decision.as_ref().map(|decision| decision.acts.clone()).unwrap_or_default();
-    let acts: Vec<Act> = if labelled.is_empty() { report.verdict.rules.iter().map(|hit| hit.act).collect() } else { labelled };
+    let acts: Vec<Act> = if labelled.is_empty() {
+        report.verdict.rules.iter().map(|hit| hit.act).collect()
+    } else {
+        labelled
+    };
     html! {
         @if acts.contains(&Act::Distress) {
             p.notice.danger { (language.pick("Personne en danger : orientez vers le 3114 (prévention du suicide), ne supprimez pas. Danger immédiat : 17 ou 112.", "A person in danger: point to 3114 (suicide prevention), do not delete. Immediate danger: 17 or 112.")) }
@@ -50,7 +54,15 @@ fn orientation(user: &User, report: &ThreatReport) -> Markup {
 fn comment(user: &User, report: &ThreatReport) -> Markup {
     let language = user.language;
     let comment = &report.verdict.comment;
-    let marks: Vec<Mark> = report.verdict.rules.iter().map(|hit| Mark { span: hit.span, title: format!("{} ({})", words::act(language, hit.act), hit.rule) }).collect();
+    let marks: Vec<Mark> = report
+        .verdict
+        .rules
+        .iter()
+        .map(|hit| Mark {
+            span: hit.span,
+            title: format!("{} ({})", words::act(language, hit.act), hit.rule),
+        })
+        .collect();
     html! {
         section.panel.comment aria-labelledby="text" {
             p.row { span class=(state_badge(report.state)) { (state_name(language, report.state)) } }
@@ -66,7 +78,10 @@ fn facts(user: &User, report: &ThreatReport) -> Markup {
     let language = user.language;
     let comment = &report.verdict.comment;
     let both = |at: Timestamp| format!("{} ({})", words::instant(language, at), at.strftime("%Y-%m-%d %H:%M:%S UTC"));
-    let web = comment.permalink.as_deref().filter(|link| link.starts_with("https://") || link.starts_with("http://"));
+    let web = comment
+        .permalink
+        .as_deref()
+        .filter(|link| link.starts_with("https://") || link.starts_with("http://"));
     html! {
         section.panel aria-labelledby="facts" {
             h2 id="facts" { (language.pick("Repères", "Facts")) }

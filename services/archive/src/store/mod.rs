@@ -72,7 +72,9 @@ impl Store {
         }
         let mut transaction = self.database.begin().await?;
         // One writer at a time, also across processes: records of one comment arrive on three topics, perhaps in three processes.
-        sqlx::query("UPDATE archive_changes SET value = value WHERE id = 1").execute(&mut *transaction).await?;
+        sqlx::query("UPDATE archive_changes SET value = value WHERE id = 1")
+            .execute(&mut *transaction)
+            .await?;
         let mut touched: BTreeSet<RevisionId> = BTreeSet::new();
         for fact in facts {
             match fact {
@@ -125,7 +127,10 @@ async fn note_verdict(
         .bind(i64::from(comment.deleted.is_some()))
         .execute(&mut **transaction)
         .await?;
-        let rows = sqlx::query("SELECT revision FROM archive_reports WHERE comment_id = $1").bind(comment.id.as_str()).fetch_all(&mut **transaction).await?;
+        let rows = sqlx::query("SELECT revision FROM archive_reports WHERE comment_id = $1")
+            .bind(comment.id.as_str())
+            .fetch_all(&mut **transaction)
+            .await?;
         for row in rows {
             touched.insert(RevisionId::new(row.try_get::<String, _>(0)?)?);
         }
@@ -164,14 +169,21 @@ async fn offer(transaction: &mut Transaction<'static, Any>, verdict: &Verdict) -
     Ok(())
 }
 
-async fn note_decision(transaction: &mut Transaction<'static, Any>, decision: &Decision, touched: &mut BTreeSet<RevisionId>) -> anyhow::Result<()> {
+async fn note_decision(
+    transaction: &mut Transaction<'static, Any>,
+    decision: &Decision,
+    touched: &mut BTreeSet<RevisionId>,
+) -> anyhow::Result<()> {
     let escalates = decision.outcome == Outcome::Escalate && decision.undoes.is_none();
     note_verdict(transaction, &decision.verdict, escalates, touched).await?;
     let revision = &decision.verdict.comment.revision;
     let mut fact = DecisionFact::of(decision);
     if !touched.contains(revision) {
         // Perhaps no report: then nothing that a person wrote about the comment is kept here.
-        let known = sqlx::query("SELECT 1 FROM archive_reports WHERE revision = $1").bind(revision.as_str()).fetch_optional(&mut **transaction).await?;
+        let known = sqlx::query("SELECT 1 FROM archive_reports WHERE revision = $1")
+            .bind(revision.as_str())
+            .fetch_optional(&mut **transaction)
+            .await?;
         if known.is_none() {
             fact.note = None;
         }
@@ -186,7 +198,11 @@ async fn note_decision(transaction: &mut Transaction<'static, Any>, decision: &D
     Ok(())
 }
 
-async fn note_enforcement(transaction: &mut Transaction<'static, Any>, enforcement: &Enforcement, touched: &mut BTreeSet<RevisionId>) -> anyhow::Result<()> {
+async fn note_enforcement(
+    transaction: &mut Transaction<'static, Any>,
+    enforcement: &Enforcement,
+    touched: &mut BTreeSet<RevisionId>,
+) -> anyhow::Result<()> {
     sqlx::query("INSERT INTO archive_enforcements (record_id, revision, body) VALUES ($1, $2, $3) ON CONFLICT (record_id) DO NOTHING")
         .bind(enforcement.record_id().as_str())
         .bind(enforcement.revision.as_str())
@@ -199,10 +215,11 @@ async fn note_enforcement(transaction: &mut Transaction<'static, Any>, enforceme
 
 /// Brings the report of a revision, where there is one, in line with everything known. Returns (opened, changed).
 async fn settle(transaction: &mut Transaction<'static, Any>, revision: &RevisionId) -> anyhow::Result<(bool, bool)> {
-    let Some(row) = sqlx::query("SELECT id, verdict, revised_us, state, opened_us, changed, decision FROM archive_reports WHERE revision = $1")
-        .bind(revision.as_str())
-        .fetch_optional(&mut **transaction)
-        .await?
+    let Some(row) =
+        sqlx::query("SELECT id, verdict, revised_us, state, opened_us, changed, decision FROM archive_reports WHERE revision = $1")
+            .bind(revision.as_str())
+            .fetch_optional(&mut **transaction)
+            .await?
     else {
         return Ok((false, false));
     };
@@ -221,7 +238,10 @@ async fn settle(transaction: &mut Transaction<'static, Any>, revision: &Revision
     if !linked && !opened && before == (state.as_str().to_owned(), opened_us, decision.clone()) {
         return Ok((false, false));
     }
-    let changed: i64 = sqlx::query("UPDATE archive_changes SET value = value + 1 WHERE id = 1 RETURNING value").fetch_one(&mut **transaction).await?.try_get(0)?;
+    let changed: i64 = sqlx::query("UPDATE archive_changes SET value = value + 1 WHERE id = 1 RETURNING value")
+        .fetch_one(&mut **transaction)
+        .await?
+        .try_get(0)?;
     sqlx::query("UPDATE archive_reports SET state = $2, opened_us = $3, decision = $4, changed = $5 WHERE id = $1")
         .bind(id)
         .bind(state.as_str())
@@ -235,8 +255,10 @@ async fn settle(transaction: &mut Transaction<'static, Any>, revision: &Revision
 
 /// Appends a link for every event that has none yet.
 async fn append_links(transaction: &mut Transaction<'static, Any>, report: &str, events: &[chain::Event]) -> anyhow::Result<bool> {
-    let rows =
-        sqlx::query("SELECT event, hash FROM archive_links WHERE report_id = $1 ORDER BY sequence").bind(report).fetch_all(&mut **transaction).await?;
+    let rows = sqlx::query("SELECT event, hash FROM archive_links WHERE report_id = $1 ORDER BY sequence")
+        .bind(report)
+        .fetch_all(&mut **transaction)
+        .await?;
     let mut known: BTreeSet<String> = BTreeSet::new();
     let mut last = evidence::GENESIS.to_owned();
     for row in &rows {
@@ -266,5 +288,9 @@ fn succession_of(revision: &RevisionId, revised_us: i64, later: (i64, String, i6
     if (later_us, later_revision.as_str()) <= (revised_us, revision.as_str()) && deleted == 0 || later_revision == revision.as_str() {
         return Ok(None);
     }
-    Ok(Some(Succession { revision: RevisionId::new(later_revision)?, at: Timestamp::from_microsecond(later_us)?, deleted: deleted != 0 }))
+    Ok(Some(Succession {
+        revision: RevisionId::new(later_revision)?,
+        at: Timestamp::from_microsecond(later_us)?,
+        deleted: deleted != 0,
+    }))
 }

@@ -44,11 +44,13 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn changed_after(&self, after: i64, limit: i64) -> anyhow::Result<Vec<Stored>> {
-        let rows = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {REPORT} FROM archive_reports WHERE changed > $1 ORDER BY changed LIMIT $2")))
-            .bind(after)
-            .bind(limit)
-            .fetch_all(self.database().pool())
-            .await?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {REPORT} FROM archive_reports WHERE changed > $1 ORDER BY changed LIMIT $2"
+        )))
+        .bind(after)
+        .bind(limit)
+        .fetch_all(self.database().pool())
+        .await?;
         rows.iter().map(stored).collect()
     }
 
@@ -73,8 +75,19 @@ impl Store {
         let pool = self.database().pool();
         let mut enforcements = enforcements(pool, &stored.verdict.comment.revision).await?;
         enforcements.sort_by_key(|enforcement| enforcement.at);
-        let rows = sqlx::query("SELECT entry, hash FROM archive_links WHERE report_id = $1 ORDER BY sequence").bind(id).fetch_all(pool).await?;
-        let chain: Result<Vec<ChainLink>, sqlx::Error> = rows.iter().map(|row| Ok(ChainLink { entry: row.try_get(0)?, hash: row.try_get(1)? })).collect();
+        let rows = sqlx::query("SELECT entry, hash FROM archive_links WHERE report_id = $1 ORDER BY sequence")
+            .bind(id)
+            .fetch_all(pool)
+            .await?;
+        let chain: Result<Vec<ChainLink>, sqlx::Error> = rows
+            .iter()
+            .map(|row| {
+                Ok(ChainLink {
+                    entry: row.try_get(0)?,
+                    hash: row.try_get(1)?,
+                })
+            })
+            .collect();
         Ok(Some(ThreatReport {
             id: stored.id,
             state: stored.state,
@@ -91,7 +104,10 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn count(&self) -> anyhow::Result<u64> {
-        let count: i64 = sqlx::query("SELECT COUNT(*) FROM archive_reports").fetch_one(self.database().pool()).await?.try_get(0)?;
+        let count: i64 = sqlx::query("SELECT COUNT(*) FROM archive_reports")
+            .fetch_one(self.database().pool())
+            .await?
+            .try_get(0)?;
         Ok(u64::try_from(count)?)
     }
 
@@ -100,7 +116,9 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn position(&self) -> anyhow::Result<(i64, String)> {
-        let row = sqlx::query("SELECT value, origin FROM archive_changes WHERE id = 1").fetch_one(self.database().pool()).await?;
+        let row = sqlx::query("SELECT value, origin FROM archive_changes WHERE id = 1")
+            .fetch_one(self.database().pool())
+            .await?;
         Ok((row.try_get(0)?, row.try_get(1)?))
     }
 
@@ -136,7 +154,13 @@ impl Store {
             .fetch_all(self.database().pool())
             .await?;
         rows.iter()
-            .map(|row| Ok(Access { at: Timestamp::from_microsecond(row.try_get(0)?)?, pseudonym: row.try_get(1)?, kind: row.try_get(2)? }))
+            .map(|row| {
+                Ok(Access {
+                    at: Timestamp::from_microsecond(row.try_get(0)?)?,
+                    pseudonym: row.try_get(1)?,
+                    kind: row.try_get(2)?,
+                })
+            })
             .collect()
     }
 }
@@ -146,7 +170,10 @@ fn stored(row: &sqlx::any::AnyRow) -> anyhow::Result<Stored> {
     let decision: Option<String> = row.try_get(5)?;
     Ok(Stored {
         id: ReportId::new(row.try_get::<String, _>(0)?)?,
-        state: ReportState::ALL.into_iter().find(|known| known.as_str() == state).ok_or_else(|| anyhow::anyhow!("unknown state of a report: {state}"))?,
+        state: ReportState::ALL
+            .into_iter()
+            .find(|known| known.as_str() == state)
+            .ok_or_else(|| anyhow::anyhow!("unknown state of a report: {state}"))?,
         opened_at: Timestamp::from_microsecond(row.try_get(2)?)?,
         changed: row.try_get(3)?,
         verdict: serde_json::from_str(&row.try_get::<String, _>(4)?)?,
@@ -155,13 +182,26 @@ fn stored(row: &sqlx::any::AnyRow) -> anyhow::Result<Stored> {
 }
 
 pub(super) async fn decisions<'e>(executor: impl Executor<'e, Database = Any>, revision: &RevisionId) -> anyhow::Result<Vec<DecisionFact>> {
-    let rows = sqlx::query("SELECT body FROM archive_decisions WHERE revision = $1").bind(revision.as_str().to_owned()).fetch_all(executor).await?;
-    rows.iter().map(|row| Ok(serde_json::from_str(&row.try_get::<String, _>(0)?)?)).collect()
+    let rows = sqlx::query("SELECT body FROM archive_decisions WHERE revision = $1")
+        .bind(revision.as_str().to_owned())
+        .fetch_all(executor)
+        .await?;
+    rows.iter()
+        .map(|row| Ok(serde_json::from_str(&row.try_get::<String, _>(0)?)?))
+        .collect()
 }
 
-pub(super) async fn enforcements<'e>(executor: impl Executor<'e, Database = Any>, revision: &RevisionId) -> anyhow::Result<Vec<Enforcement>> {
-    let rows = sqlx::query("SELECT body FROM archive_enforcements WHERE revision = $1").bind(revision.as_str().to_owned()).fetch_all(executor).await?;
-    rows.iter().map(|row| Ok(serde_json::from_str(&row.try_get::<String, _>(0)?)?)).collect()
+pub(super) async fn enforcements<'e>(
+    executor: impl Executor<'e, Database = Any>,
+    revision: &RevisionId,
+) -> anyhow::Result<Vec<Enforcement>> {
+    let rows = sqlx::query("SELECT body FROM archive_enforcements WHERE revision = $1")
+        .bind(revision.as_str().to_owned())
+        .fetch_all(executor)
+        .await?;
+    rows.iter()
+        .map(|row| Ok(serde_json::from_str(&row.try_get::<String, _>(0)?)?))
+        .collect()
 }
 
 pub(super) async fn succession<'e>(
@@ -174,5 +214,7 @@ pub(super) async fn succession<'e>(
         .bind(comment.as_str().to_owned())
         .fetch_optional(executor)
         .await?;
-    row.map_or(Ok(None), |row| succession_of(revision, revised_us, (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)))
+    row.map_or(Ok(None), |row| {
+        succession_of(revision, revised_us, (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
+    })
 }

@@ -11,12 +11,24 @@ use crate::inputs::Scope;
 const COLUMNS: [(&str, &str, &str); 14] = [
     ("from", "date", "Premier jour de la période (Europe/Paris)"),
     ("to", "date", "Dernier jour de la période, inclus (Europe/Paris)"),
-    ("provisional", "boolean", "Vrai si la période n'était pas terminée : à ne pas publier"),
+    (
+        "provisional",
+        "boolean",
+        "Vrai si la période n'était pas terminée : à ne pas publier",
+    ),
     ("level", "string", "all : ensemble ; institution ; account : compte"),
     ("institution", "string", "Institution, vide pour l'ensemble"),
     ("account", "string", "Compte, vide hors du niveau account"),
-    ("indicator", "string", "prevalence-abusive, prevalence-hate : part des commentaires reçus ; les autres sont des décomptes d'activité"),
-    ("status", "string", "published : publié ; suppressed : secret statistique ; insufficient : pas assez d'étiquettes"),
+    (
+        "indicator",
+        "string",
+        "prevalence-abusive, prevalence-hate : part des commentaires reçus ; les autres sont des décomptes d'activité",
+    ),
+    (
+        "status",
+        "string",
+        "published : publié ; suppressed : secret statistique ; insufficient : pas assez d'étiquettes",
+    ),
     ("value", "number", "Estimation (proportion) ou décompte arrondi à 5"),
     ("lower", "number", "Borne inférieure de l'intervalle à 95 %"),
     ("upper", "number", "Borne supérieure de l'intervalle à 95 %"),
@@ -32,7 +44,14 @@ pub(super) fn figures(figures: &Figures) -> anyhow::Result<Vec<u8>> {
     for scope in &figures.scopes {
         for (indicator, prevalence) in [("prevalence-abusive", &scope.abusive), ("prevalence-hate", &scope.hate)] {
             let (status, numbers) = prevalence_cells(prevalence);
-            writer.write_record(row(figures, scope, indicator, status, numbers, &format!("{METHOD}, v{METHOD_VERSION}")))?;
+            writer.write_record(row(
+                figures,
+                scope,
+                indicator,
+                status,
+                numbers,
+                &format!("{METHOD}, v{METHOD_VERSION}"),
+            ))?;
         }
         for (kind, count) in &scope.counts {
             let (status, value) = match count {
@@ -40,10 +59,17 @@ pub(super) fn figures(figures: &Figures) -> anyhow::Result<Vec<u8>> {
                 Count::Suppressed => ("suppressed", String::new()),
             };
             let numbers = [value, String::new(), String::new(), String::new(), String::new()];
-            writer.write_record(row(figures, scope, kind.as_str(), status, numbers, &format!("count, rounded to 5, v{METHOD_VERSION}")))?;
+            writer.write_record(row(
+                figures,
+                scope,
+                kind.as_str(),
+                status,
+                numbers,
+                &format!("count, rounded to 5, v{METHOD_VERSION}"),
+            ))?;
         }
     }
-    Ok(writer.into_inner().map_err(|error| anyhow::anyhow!("{error}"))?)
+    writer.into_inner().map_err(|error| anyhow::anyhow!("{error}"))
 }
 
 fn prevalence_cells(prevalence: &Prevalence) -> (&'static str, [String; 5]) {
@@ -61,7 +87,9 @@ fn prevalence_cells(prevalence: &Prevalence) -> (&'static str, [String; 5]) {
             ("published", numbers)
         }
         Prevalence::Withheld(Reason::Confidential) => ("suppressed", Default::default()),
-        Prevalence::Withheld(Reason::Nothing | Reason::FewLabels { .. } | Reason::EmptyStratum { .. }) => ("insufficient", Default::default()),
+        Prevalence::Withheld(Reason::Nothing | Reason::FewLabels { .. } | Reason::EmptyStratum { .. }) => {
+            ("insufficient", Default::default())
+        }
     }
 }
 
@@ -81,7 +109,10 @@ fn row(figures: &Figures, scope: &ScopeFigures, indicator: &str, status: &str, n
 
 /// The Table Schema (frictionless) of `figures.csv`.
 pub(super) fn table_schema() -> anyhow::Result<Vec<u8>> {
-    let fields: Vec<_> = COLUMNS.iter().map(|(name, kind, description)| json!({ "name": name, "type": kind, "description": description })).collect();
+    let fields: Vec<_> = COLUMNS
+        .iter()
+        .map(|(name, kind, description)| json!({ "name": name, "type": kind, "description": description }))
+        .collect();
     let schema = json!({
         "$schema": "https://specs.frictionlessdata.io/schemas/table-schema.json",
         "fields": fields,

@@ -4,7 +4,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{METHOD_VERSION, MANIFEST};
+use super::{MANIFEST, METHOD_VERSION};
 use crate::figures::{Count, Estimated, Figures, LABELS_MIN, Prevalence, Reason, ScopeFigures};
 use crate::french::{count, date, percent};
 use crate::inputs::{Kind, Scope};
@@ -73,8 +73,16 @@ fn headline(figures: &Figures) -> Markup {
 }
 
 fn institutions(figures: &Figures) -> Markup {
-    let institutions: Vec<&ScopeFigures> = figures.scopes.iter().filter(|scope| matches!(scope.scope, Scope::Institution { .. })).collect();
-    let accounts: Vec<&ScopeFigures> = figures.scopes.iter().filter(|scope| matches!(scope.scope, Scope::Account { .. })).collect();
+    let institutions: Vec<&ScopeFigures> = figures
+        .scopes
+        .iter()
+        .filter(|scope| matches!(scope.scope, Scope::Institution { .. }))
+        .collect();
+    let accounts: Vec<&ScopeFigures> = figures
+        .scopes
+        .iter()
+        .filter(|scope| matches!(scope.scope, Scope::Account { .. }))
+        .collect();
     html! {
         @if !institutions.is_empty() {
             section aria-labelledby="institutions" {

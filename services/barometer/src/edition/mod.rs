@@ -1,6 +1,6 @@
 //! An edition: the figures of a period as files that anybody can check.
 //!
-//! The files follow from the frozen inputs alone, byte for byte: [`files`] is pure, [`build`] freezes and writes, [`verify`] computes
+//! The files follow from the frozen inputs alone, byte for byte: [`render`] is pure, [`build`] freezes and writes, [`verify`] computes
 //! them again and compares. A period that is over is frozen by its first build; later builds give the same files. A period that is
 //! not over gives a provisional edition, marked as such and not frozen. `internal/inputs.json` is not for publication.
 
@@ -83,15 +83,30 @@ pub struct Verified {
     pub problems: Vec<String>,
 }
 
+/// An edition before it is written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rendered {
+    /// Every file, by its path.
+    pub files: BTreeMap<&'static str, Vec<u8>>,
+    /// What it is made of.
+    pub manifest: Manifest,
+    /// Its figures.
+    pub figures: Figures,
+}
+
 /// Every file of the edition that follows from `inputs`, by path.
 ///
 /// # Errors
 /// A figure that cannot be written as CSV or JSON: a bug.
-pub fn files(inputs: &Inputs) -> anyhow::Result<(BTreeMap<&'static str, Vec<u8>>, Manifest, Figures)> {
+pub fn render(inputs: &Inputs) -> anyhow::Result<Rendered> {
     let figures = figures::figures(inputs);
     let mut inputs_json = serde_json::to_vec_pretty(inputs)?;
     inputs_json.push(b'\n');
-    let entry = |path: &str, bytes: &[u8]| FileEntry { path: path.to_owned(), sha256: sha256_hex(bytes), bytes: bytes.len() };
+    let entry = |path: &str, bytes: &[u8]| FileEntry {
+        path: path.to_owned(),
+        sha256: sha256_hex(bytes),
+        bytes: bytes.len(),
+    };
     let inputs_entry = entry(INPUTS, &inputs_json);
     let mut files = BTreeMap::from([
         ("figures.csv", csv::figures(&figures)?),
@@ -113,7 +128,7 @@ pub fn files(inputs: &Inputs) -> anyhow::Result<(BTreeMap<&'static str, Vec<u8>>
     manifest_json.push(b'\n');
     files.insert(MANIFEST, manifest_json);
     files.insert(INPUTS, inputs_json);
-    Ok((files, manifest, figures))
+    Ok(Rendered { files, manifest, figures })
 }
 
 /// Builds the edition of `period` into `dir` and, where the period is over, freezes its inputs.
@@ -128,16 +143,28 @@ pub async fn build(store: &Store, period: Period, dir: &Path) -> anyhow::Result<
         // Another process may have frozen it first: what was frozen first is the edition.
         inputs = store.frozen(period).await?.context("the frozen inputs of the edition are gone")?;
     }
-    let (files, manifest, figures) = files(&inputs)?;
+    let Rendered { files, manifest, figures } = render(&inputs)?;
     write(&files, dir)?;
-    Ok(Built { dir: dir.to_owned(), manifest, figures })
+    Ok(Built {
+        dir: dir.to_owned(),
+        manifest,
+        figures,
+    })
 }
 
 /// Writes every file beside its place and moves it there, the manifest last.
 fn write(files: &BTreeMap<&'static str, Vec<u8>>, dir: &Path) -> anyhow::Result<()> {
-    let context = || format!("could not write the edition to {}; is the folder writable and the disk not full?", dir.display());
+    let context = || {
+        format!(
+            "could not write the edition to {}; is the folder writable and the disk not full?",
+            dir.display()
+        )
+    };
     std::fs::create_dir_all(dir.join("internal")).with_context(context)?;
-    let manifest_last = files.iter().filter(|(path, _)| **path != MANIFEST).chain(files.get_key_value(MANIFEST));
+    let manifest_last = files
+        .iter()
+        .filter(|(path, _)| **path != MANIFEST)
+        .chain(files.get_key_value(MANIFEST));
     for (path, bytes) in manifest_last {
         let target = dir.join(path);
         let beside = target.with_extension("part");
@@ -152,7 +179,10 @@ fn write(files: &BTreeMap<&'static str, Vec<u8>>, dir: &Path) -> anyhow::Result<
 pub fn style_hash() -> String {
     use base64::Engine as _;
     use sha2::Digest as _;
-    format!("sha256-{}", base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(html::STYLE.as_bytes())))
+    format!(
+        "sha256-{}",
+        base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(html::STYLE.as_bytes()))
+    )
 }
 
 /// Computes an edition again from its inputs and compares every byte.
@@ -160,17 +190,23 @@ pub fn style_hash() -> String {
 /// # Errors
 /// The folder holds no edition that this version can read.
 pub fn verify(dir: &Path) -> anyhow::Result<Verified> {
-    let read = |path: &str| std::fs::read(dir.join(path)).with_context(|| format!("could not read {} of the edition {}", path, dir.display()));
-    let manifest: Manifest = serde_json::from_slice(&read(MANIFEST)?).with_context(|| format!("{MANIFEST} is not the manifest of an edition"))?;
+    let read =
+        |path: &str| std::fs::read(dir.join(path)).with_context(|| format!("could not read {} of the edition {}", path, dir.display()));
+    let manifest: Manifest =
+        serde_json::from_slice(&read(MANIFEST)?).with_context(|| format!("{MANIFEST} is not the manifest of an edition"))?;
     let inputs_json = read(INPUTS)?;
     let mut problems = Vec::new();
     if sha256_hex(&inputs_json) != manifest.inputs.sha256 {
         problems.push(format!("{INPUTS}: its sha256 is not the one in {MANIFEST}"));
     }
-    let inputs: Inputs = serde_json::from_slice(&inputs_json).with_context(|| format!("{INPUTS} holds no inputs that this version reads"))?;
-    anyhow::ensure!(inputs.schema == SCHEMA, "{INPUTS} is `{}`, this version reads `{SCHEMA}`", inputs.schema);
-    let (expected, ..) = files(&inputs)?;
-    for (path, bytes) in expected {
+    let inputs: Inputs =
+        serde_json::from_slice(&inputs_json).with_context(|| format!("{INPUTS} holds no inputs that this version reads"))?;
+    anyhow::ensure!(
+        inputs.schema == SCHEMA,
+        "{INPUTS} is `{}`, this version reads `{SCHEMA}`",
+        inputs.schema
+    );
+    for (path, bytes) in render(&inputs)?.files {
         match std::fs::read(dir.join(path)) {
             Ok(found) if found == bytes => {}
             Ok(_) => problems.push(format!("{path}: it is not what the inputs give")),

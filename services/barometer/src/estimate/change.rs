@@ -116,9 +116,12 @@ pub fn mover_difference(now: Measured, before: Measured) -> Measured {
     }
 }
 
+/// An estimate and its standard error, now and before.
+pub type Change = ((f64, f64), (f64, f64));
+
 /// What may be said of a change.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Verdict {
+pub enum Trend {
     /// Significant after Holm.
     Up,
     /// Significant after Holm.
@@ -134,7 +137,7 @@ pub enum Verdict {
 ///
 /// # Errors
 /// A standard error that is not positive.
-pub fn verdicts(changes: &[((f64, f64), (f64, f64))]) -> Result<Vec<Verdict>, EstimateError> {
+pub fn trends(changes: &[Change]) -> Result<Vec<Trend>, EstimateError> {
     let mut tests = Vec::with_capacity(changes.len());
     for (now, before) in changes {
         let (test, estimate) = difference(*now, *before);
@@ -147,14 +150,14 @@ pub fn verdicts(changes: &[((f64, f64), (f64, f64))]) -> Result<Vec<Verdict>, Es
         tests.push((test, estimate));
     }
     let adjusted = multiplicity::holm(&tests.iter().map(|(test, _)| test.p_value).collect::<Vec<_>>());
-    let verdict = |(p, (_, estimate)): (f64, (Test, Estimate))| match (p < 0.05, estimate.value > 0.0) {
-        (true, true) => Verdict::Up,
-        (true, false) => Verdict::Down,
-        (false, _) => Verdict::NotDetectable {
+    let trend = |(p, (_, estimate)): (f64, (Test, Estimate))| match (p < 0.05, estimate.value > 0.0) {
+        (true, true) => Trend::Up,
+        (true, false) => Trend::Down,
+        (false, _) => Trend::NotDetectable {
             smallest: (Z95 + POWER80) * estimate.standard_error,
         },
     };
-    Ok(adjusted.into_iter().zip(tests).map(verdict).collect())
+    Ok(adjusted.into_iter().zip(tests).map(trend).collect())
 }
 
 /// The 80 % quantile of the standard normal distribution.
@@ -166,18 +169,18 @@ mod tests {
 
     #[test]
     fn an_arrow_only_after_holm() -> Result<(), EstimateError> {
-        let one = verdicts(&[((0.0712, 0.0064), (0.0500, 0.0064))])?;
-        assert_eq!(one, [Verdict::Up]);
-        let many = verdicts(&[
+        let one = trends(&[((0.0712, 0.0064), (0.0500, 0.0064))])?;
+        assert_eq!(one, [Trend::Up]);
+        let many = trends(&[
             ((0.0712, 0.0064), (0.0500, 0.0064)),
             ((0.05, 0.01), (0.05, 0.01)),
             ((0.05, 0.01), (0.05, 0.01)),
         ])?;
         assert!(
-            matches!(many[0], Verdict::NotDetectable { smallest } if (smallest - 0.025_357).abs() < 1e-5),
+            matches!(many[0], Trend::NotDetectable { smallest } if (smallest - 0.025_357).abs() < 1e-5),
             "{many:?}"
         );
-        assert_eq!(verdicts(&[((0.01, 0.001), (0.05, 0.001))])?, [Verdict::Down]);
+        assert_eq!(trends(&[((0.01, 0.001), (0.05, 0.001))])?, [Trend::Down]);
         Ok(())
     }
 

@@ -113,13 +113,17 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn editions(&self) -> anyhow::Result<Vec<EditionRow>> {
-        let rows = sqlx::query("SELECT period_from, period_to, built_us FROM barometer_editions ORDER BY to_day DESC, from_day DESC LIMIT 500")
-            .fetch_all(self.database.pool())
-            .await?;
+        let rows =
+            sqlx::query("SELECT period_from, period_to, built_us FROM barometer_editions ORDER BY to_day DESC, from_day DESC LIMIT 500")
+                .fetch_all(self.database.pool())
+                .await?;
         rows.iter()
             .map(|row| {
                 let period = Period::parse(&row.try_get::<String, _>(0)?, &row.try_get::<String, _>(1)?)?;
-                Ok(EditionRow { period, built_us: row.try_get(2)? })
+                Ok(EditionRow {
+                    period,
+                    built_us: row.try_get(2)?,
+                })
             })
             .collect()
     }
@@ -138,7 +142,14 @@ impl Store {
         .fetch_all(self.database.pool())
         .await?;
         rows.iter()
-            .map(|row| Ok(Hour { hour_s: row.try_get(0)?, institution: row.try_get(1)?, route: row.try_get(2)?, received: row.try_get(3)? }))
+            .map(|row| {
+                Ok(Hour {
+                    hour_s: row.try_get(0)?,
+                    institution: row.try_get(1)?,
+                    route: row.try_get(2)?,
+                    received: row.try_get(3)?,
+                })
+            })
             .collect()
     }
 
@@ -189,7 +200,10 @@ impl Store {
             decisions.entry(row.try_get(0)?).or_default().push(Remembered {
                 id: row.try_get(1)?,
                 sequence: row.try_get(2)?,
-                outcome: Outcome::ALL.into_iter().find(|known| known.as_str() == outcome).ok_or_else(|| anyhow::anyhow!("unknown outcome {outcome}"))?,
+                outcome: Outcome::ALL
+                    .into_iter()
+                    .find(|known| known.as_str() == outcome)
+                    .ok_or_else(|| anyhow::anyhow!("unknown outcome {outcome}"))?,
                 human: row.try_get::<i64, _>(4)? != 0,
                 undoes: row.try_get(5)?,
                 label: label.map(|label| serde_json::from_str::<Label>(&label)).transpose()?,
@@ -200,22 +214,38 @@ impl Store {
 
     /// What this period and the frozen ones can isolate, per scope; only where there is more than the period itself.
     async fn pieces(&self, period: Period, cells: &[ScopeCell]) -> anyhow::Result<Vec<Piece>> {
-        let rows = sqlx::query("SELECT from_day, to_day, shown FROM barometer_editions").fetch_all(self.database.pool()).await?;
+        let rows = sqlx::query("SELECT from_day, to_day, shown FROM barometer_editions")
+            .fetch_all(self.database.pool())
+            .await?;
         let mut published: Vec<(Days, BTreeSet<Scope>)> = Vec::new();
         for row in rows {
-            published.push(((row.try_get(0)?, row.try_get(1)?), serde_json::from_str(&row.try_get::<String, _>(2)?)?));
+            published.push((
+                (row.try_get(0)?, row.try_get(1)?),
+                serde_json::from_str(&row.try_get::<String, _>(2)?)?,
+            ));
         }
         let mut pieces = Vec::new();
         let mut days: BTreeMap<Days, Vec<Counted>> = BTreeMap::new();
         for scope in cells.iter().filter(|cell| cell.kind == Kind::Received).map(|cell| &cell.scope) {
-            let shown: Vec<Days> = published.iter().filter(|(_, scopes)| scopes.contains(scope)).map(|(days, _)| *days).collect();
+            let shown: Vec<Days> = published
+                .iter()
+                .filter(|(_, scopes)| scopes.contains(scope))
+                .map(|(days, _)| *days)
+                .collect();
             let isolated = disclosure::pieces(&shown, period.days());
             for piece in isolated.iter().filter(|_| isolated.len() > 1) {
                 if !days.contains_key(piece) {
                     days.insert(*piece, self.counted(*piece).await?);
                 }
-                let inside = days[piece].iter().filter(|comment| scope.holds(&comment.institution, &comment.account));
-                pieces.push(Piece { scope: scope.clone(), from_day: piece.0, to_day: piece.1, cell: cell(inside) });
+                let inside = days[piece]
+                    .iter()
+                    .filter(|comment| scope.holds(&comment.institution, &comment.account));
+                pieces.push(Piece {
+                    scope: scope.clone(),
+                    from_day: piece.0,
+                    to_day: piece.1,
+                    cell: cell(inside),
+                });
             }
         }
         pieces.sort();
@@ -227,7 +257,12 @@ fn received(comments: &[Counted]) -> Vec<Received> {
     let mut cells: BTreeMap<(String, String, String, String), Received> = BTreeMap::new();
     for comment in comments {
         let probability = comment.probability.to_string();
-        let key = (comment.institution.clone(), comment.account.clone(), comment.stratum.clone(), probability.clone());
+        let key = (
+            comment.institution.clone(),
+            comment.account.clone(),
+            comment.stratum.clone(),
+            probability.clone(),
+        );
         let cell = cells.entry(key).or_insert_with(|| Received {
             institution: comment.institution.clone(),
             account: comment.account.clone(),
@@ -247,15 +282,27 @@ fn received(comments: &[Counted]) -> Vec<Received> {
 fn cells(comments: &[Counted], decisions: &BTreeMap<String, Vec<Remembered>>) -> Vec<ScopeCell> {
     let mut scopes: BTreeSet<Scope> = BTreeSet::from([Scope::All]);
     for comment in comments {
-        scopes.insert(Scope::Institution { institution: comment.institution.clone() });
-        scopes.insert(Scope::Account { institution: comment.institution.clone(), account: comment.account.clone() });
+        scopes.insert(Scope::Institution {
+            institution: comment.institution.clone(),
+        });
+        scopes.insert(Scope::Account {
+            institution: comment.institution.clone(),
+            account: comment.account.clone(),
+        });
     }
     let mut cells = Vec::new();
     for scope in scopes {
-        let inside: Vec<&Counted> = comments.iter().filter(|comment| scope.holds(&comment.institution, &comment.account)).collect();
+        let inside: Vec<&Counted> = comments
+            .iter()
+            .filter(|comment| scope.holds(&comment.institution, &comment.account))
+            .collect();
         for kind in Kind::ALL {
             let counted = inside.iter().copied().filter(|comment| counts(kind, comment, decisions));
-            cells.push(ScopeCell { scope: scope.clone(), kind, cell: cell(counted) });
+            cells.push(ScopeCell {
+                scope: scope.clone(),
+                kind,
+                cell: cell(counted),
+            });
         }
     }
     cells
@@ -264,7 +311,10 @@ fn cells(comments: &[Counted], decisions: &BTreeMap<String, Vec<Remembered>>) ->
 fn counts(kind: Kind, comment: &Counted, decisions: &BTreeMap<String, Vec<Remembered>>) -> bool {
     let outcome = || {
         let decisions = decisions.get(&comment.revision)?;
-        standing(decisions).into_iter().find(|decision| decision.human).map(|decision| decision.outcome)
+        standing(decisions)
+            .into_iter()
+            .find(|decision| decision.human)
+            .map(|decision| decision.outcome)
     };
     match kind {
         Kind::Received => true,
@@ -282,14 +332,22 @@ fn cell<'a>(comments: impl Iterator<Item = &'a Counted>) -> CellRow {
     for comment in comments {
         *authors.entry(comment.author.as_deref()).or_default() += 1;
     }
-    CellRow { count: authors.values().sum(), authors: authors.len() as u64, largest: authors.values().copied().max().unwrap_or_default() }
+    CellRow {
+        count: authors.values().sum(),
+        authors: authors.len() as u64,
+        largest: authors.values().copied().max().unwrap_or_default(),
+    }
 }
 
 fn labelled(comments: &[Counted], decisions: &BTreeMap<String, Vec<Remembered>>) -> Vec<LabelledComment> {
     let mut labels = Vec::new();
     for comment in comments.iter().filter(|comment| comment.selected) {
-        let Some(decisions) = decisions.get(&comment.revision) else { continue };
-        let Some(label) = standing(decisions).into_iter().find_map(|decision| decision.label) else { continue };
+        let Some(decisions) = decisions.get(&comment.revision) else {
+            continue;
+        };
+        let Some(label) = standing(decisions).into_iter().find_map(|decision| decision.label) else {
+            continue;
+        };
         let post = sha256_hex(format!("{}\n{}\n{}", comment.institution, comment.account, comment.post).as_bytes());
         // Sorted by a digest, so that the order of the list does not follow the order of arrival.
         labels.push((

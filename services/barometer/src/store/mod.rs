@@ -35,7 +35,9 @@ impl Store {
     /// # Errors
     /// The database cannot be opened.
     pub async fn open(runtime: &Runtime) -> anyhow::Result<Self> {
-        Ok(Self { database: runtime.databases.open("barometer", schema::MIGRATIONS).await? })
+        Ok(Self {
+            database: runtime.databases.open("barometer", schema::MIGRATIONS).await?,
+        })
     }
 
     /// Counts facts in one transaction.
@@ -87,12 +89,19 @@ async fn count_verdict(transaction: &mut Transaction<'static, Any>, verdict: &Ve
     .await?;
     let cell = hour_cell(verdict);
     let Some(known) = known else {
-        anyhow::ensure!(insert_comment(transaction, verdict).await?, "another process counted the same comment just now");
+        anyhow::ensure!(
+            insert_comment(transaction, verdict).await?,
+            "another process counted the same comment just now"
+        );
         return add(transaction, &cell, 1).await;
     };
     // The later revision is in effect; among verdicts on one revision the choice does not depend on the order of delivery.
     let before: (i64, i64, String) = (known.try_get(0)?, known.try_get(1)?, known.try_get(2)?);
-    let now = (comment.revised_at().as_microsecond(), comment.collected_at.as_microsecond(), verdict.id.to_string());
+    let now = (
+        comment.revised_at().as_microsecond(),
+        comment.collected_at.as_microsecond(),
+        verdict.id.to_string(),
+    );
     if now <= before {
         return Ok(());
     }
@@ -104,7 +113,10 @@ async fn count_verdict(transaction: &mut Transaction<'static, Any>, verdict: &Ve
         stratum: known.try_get(7)?,
         route: known.try_get(8)?,
     };
-    anyhow::ensure!(update_comment(transaction, verdict, &before.2).await?, "another process counted the same comment just now");
+    anyhow::ensure!(
+        update_comment(transaction, verdict, &before.2).await?,
+        "another process counted the same comment just now"
+    );
     if old != cell {
         add(transaction, &old, -1).await?;
         add(transaction, &cell, 1).await?;
@@ -158,8 +170,14 @@ async fn insert_comment(transaction: &mut Transaction<'static, Any>, verdict: &V
          ON CONFLICT (comment_id) DO NOTHING",
     );
     let comment = &verdict.comment;
-    let query = query.bind(comment.id.as_str()).bind(comment.institution.as_str()).bind(comment.account.as_str()).bind(comment.platform.as_str());
-    let done = bind_revision(query.bind(comment.post.as_str()), verdict).execute(&mut **transaction).await?;
+    let query = query
+        .bind(comment.id.as_str())
+        .bind(comment.institution.as_str())
+        .bind(comment.account.as_str())
+        .bind(comment.platform.as_str());
+    let done = bind_revision(query.bind(comment.post.as_str()), verdict)
+        .execute(&mut **transaction)
+        .await?;
     Ok(done.rows_affected() == 1)
 }
 
@@ -169,7 +187,9 @@ async fn update_comment(transaction: &mut Transaction<'static, Any>, verdict: &V
         "UPDATE barometer_comments SET revision = $3, verdict_id = $4, revised_us = $5, collected_us = $6, at_s = $7, author = $8, stratum = $9, \
          probability = $10, selected = $11, score_millionths = $12, route = $13 WHERE comment_id = $1 AND verdict_id = $2",
     );
-    let done = bind_revision(query.bind(verdict.comment.id.as_str()).bind(before), verdict).execute(&mut **transaction).await?;
+    let done = bind_revision(query.bind(verdict.comment.id.as_str()).bind(before), verdict)
+        .execute(&mut **transaction)
+        .await?;
     Ok(done.rows_affected() == 1)
 }
 
@@ -194,7 +214,11 @@ fn bind_revision<'q>(query: Query<'q>, verdict: &'q Verdict) -> Query<'q> {
 /// The abusive score in millionths, so that sums do not depend on their order; 0 where the model has none.
 #[expect(clippy::cast_possible_truncation, reason = "a score in [0, 1] times a million fits")]
 fn score_millionths(verdict: &Verdict) -> i64 {
-    let score = verdict.scores.get(ScoreLabel::Abusive).filter(|score| score.is_finite()).unwrap_or_default();
+    let score = verdict
+        .scores
+        .get(ScoreLabel::Abusive)
+        .filter(|score| score.is_finite())
+        .unwrap_or_default();
     (f64::from(score.clamp(0.0, 1.0)) * 1e6).round() as i64
 }
 
