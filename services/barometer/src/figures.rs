@@ -26,7 +26,7 @@ pub const STRATUM_LABELS_MIN: u64 = 2;
 pub struct Figures {
     /// The period.
     pub period: Period,
-    /// Whether it was not over.
+    /// Whether it was not over, or its labels too few.
     pub provisional: bool,
     /// All together first, then institutions, then accounts.
     pub scopes: Vec<ScopeFigures>,
@@ -141,6 +141,14 @@ pub fn figures(inputs: &Inputs) -> Figures {
 }
 
 impl Figures {
+    /// Whether the prevalence of all together cannot be told for want of labels or of comments.
+    #[must_use]
+    pub fn lacks_labels(&self) -> bool {
+        self.scopes
+            .first()
+            .is_none_or(|all| matches!(&all.abusive, Prevalence::Withheld(reason) if *reason != Reason::Confidential))
+    }
+
     /// The scopes whose count of received comments is shown.
     #[must_use]
     pub fn shown(&self) -> BTreeSet<Scope> {

@@ -19,7 +19,7 @@ pub struct Inputs {
     pub schema: String,
     /// The period.
     pub period: Period,
-    /// Whether the period was not over: a look, not an edition to publish.
+    /// Whether the period was not over, or its labels too few: a look, not an edition to publish.
     pub provisional: bool,
     /// Comments received, by where they were written and by stratum.
     pub received: Vec<Received>,

@@ -144,8 +144,8 @@ fn build_panel(user: &User, now: Timestamp) -> Markup {
             }
             p.muted.small {
                 (language.pick(
-                    "Une période terminée est figée à la première édition : ses chiffres ne changeront plus. Une période en cours donne une édition provisoire.",
-                    "A period that is over is frozen by its first edition: its figures will not change any more. A period still running gives a provisional edition.",
+                    "Une période terminée et assez étiquetée est figée à la première édition : ses chiffres ne changeront plus. Sinon l’édition est provisoire, et peut être refaite.",
+                    "A period that is over and has labels enough is frozen by its first edition: its figures will not change any more. Otherwise the edition is provisional, and can be built again.",
                 ))
             }
         }

@@ -465,7 +465,9 @@ async fn an_edition_does_not_give_away_the_day_that_another_leaves_out() -> anyh
     let less = edition::build(&store, Period::parse("2026-10-01", "2026-10-30")?, &dir.path().join("less")).await?;
     assert_eq!(received(&less), Count::Suppressed);
     assert_eq!(less.figures.scopes[0].abusive, Prevalence::Withheld(Reason::Confidential));
+    // No label in it: not frozen, so that labels can still come.
     let other = edition::build(&store, Period::parse("2026-09-01", "2026-10-14")?, &dir.path().join("other")).await?;
     assert_eq!(received(&other), Count::Suppressed, "nothing was received in it");
+    assert!(other.manifest.provisional && !month.manifest.provisional);
     Ok(())
 }

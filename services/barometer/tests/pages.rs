@@ -109,7 +109,7 @@ async fn an_analyst_builds_an_edition_and_reads_it() -> anyhow::Result<()> {
         .unwrap_or_default();
     assert!(policy.contains("style-src 'sha256-") && !policy.contains("unsafe"), "{policy}");
     let (_, page) = send(&app, get(&cookie, "/barometer")?).await?;
-    assert!(page.contains("du 1er octobre 2026 au 31 octobre 2026") && page.contains("figée"));
+    assert!(page.contains("du 1er octobre 2026 au 31 octobre 2026") && page.contains("provisoire"));
 
     for hidden in ["internal/inputs.json", "inputs.json", "..%2F..%2Fvigie.lock", "index.html.part"] {
         let (response, _) = send(&app, get(&cookie, &format!("/barometer/2026-10-01_2026-10-31/{hidden}"))?).await?;

@@ -38,7 +38,7 @@ pub(super) fn page(figures: &Figures, inputs_sha256: &str) -> Markup {
                 header { h1 { (title) } }
                 main {
                     @if figures.provisional {
-                        p.warn { strong { "Édition provisoire, à ne pas publier." } " La période n’est pas terminée : ces chiffres changeront." }
+                        p.warn { strong { "Édition provisoire, à ne pas publier." } " La période n’est pas terminée, ou les étiquettes ne suffisent pas encore : ces chiffres changeront." }
                     }
                     (headline(figures))
                     (institutions(figures))
@@ -270,18 +270,22 @@ fn method(figures: &Figures) -> Markup {
             @if let (Some(all), true) = (all, shown) {
                 div.scroll { table {
                     caption { "L’audit par strate, des scores les plus bas aux plus élevés" }
-                    thead { tr { th scope="col" { "Strate" } th scope="col" { "Probabilité de tirage" } th scope="col" { "N reçus" } th scope="col" { "n étiquetés" } } }
+                    thead { tr { th scope="col" { "Strate" } th scope="col" { "Probabilité de tirage" } th scope="col" { "N reçus" } th scope="col" { "tirés" } th scope="col" { "n étiquetés" } } }
                     tbody {
                         @for stratum in &all.strata {
                             tr {
                                 th scope="row" { (stratum.names.join(" + ")) }
                                 td.n { (stratum.probability.replace('.', ",")) }
                                 td.n { (count(crate::estimate::disclosure::round(stratum.received))) }
+                                td.n { (count(stratum.selected)) }
                                 td.n { (count(stratum.audited)) }
                             }
                         }
                     }
                 } }
+            }
+            @if let Some(share) = all.and_then(labelled_share) {
+                p.note { (percent(share)) " des commentaires tirés ont été étiquetés. L’estimation suppose que les autres leur ressemblent, strate par strate." }
             }
             @if let Some(Prevalence::Estimated(Estimated { clustered: Some(clustered), .. })) = all.map(|all| &all.abusive) {
                 p.note {
@@ -291,6 +295,14 @@ fn method(figures: &Figures) -> Markup {
             }
         }
     }
+}
+
+/// Of the comments drawn, the share that has a label.
+fn labelled_share(all: &ScopeFigures) -> Option<f64> {
+    let (selected, audited) = all.strata.iter().fold((0, 0), |(selected, audited), stratum| {
+        (selected + stratum.selected, audited + stratum.audited)
+    });
+    (selected > 0).then(|| crate::estimate::real(audited) / crate::estimate::real(selected))
 }
 
 fn data(inputs_sha256: &str) -> Markup {

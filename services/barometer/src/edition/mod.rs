@@ -1,8 +1,8 @@
 //! An edition: the figures of a period as files that anybody can check.
 //!
 //! The files follow from the frozen inputs alone, byte for byte: [`render`] is pure, [`build`] freezes and writes, [`verify`] computes
-//! them again and compares. A period that is over is frozen by its first build; later builds give the same files. A period that is
-//! not over gives a provisional edition, marked as such and not frozen. `internal/inputs.json` is not for publication.
+//! them again and compares. A period that is over and has labels enough is frozen by its first build; later builds give the same
+//! files. Every other period gives a provisional edition, marked as such and not frozen. `internal/inputs.json` is not for publication.
 
 mod csv;
 mod html;
@@ -38,7 +38,7 @@ pub struct Manifest {
     pub from: String,
     /// Last day, Europe/Paris.
     pub to: String,
-    /// Whether the period was not over.
+    /// Whether the period was not over, or its labels too few.
     pub provisional: bool,
     /// [`METHOD`].
     pub method: String,
@@ -131,15 +131,18 @@ pub fn render(inputs: &Inputs) -> anyhow::Result<Rendered> {
     Ok(Rendered { files, manifest, figures })
 }
 
-/// Builds the edition of `period` into `dir` and, where the period is over, freezes its inputs.
+/// Builds the edition of `period` into `dir`. Where the period is over and its prevalence can be told, its inputs are frozen; else
+/// the edition is provisional and may be built again.
 ///
 /// # Errors
 /// The database failed, or the folder cannot be written.
 pub async fn build(store: &Store, period: Period, dir: &Path) -> anyhow::Result<Built> {
-    let provisional = period.is_unfinished(jiff::Timestamp::now());
-    let mut inputs = store.inputs(period, provisional).await?;
-    if !provisional {
-        store.freeze(&inputs, &figures::figures(&inputs).shown()).await?;
+    let mut inputs = store.inputs(period, period.is_unfinished(jiff::Timestamp::now())).await?;
+    let figures = figures::figures(&inputs);
+    // Labels come after the comments: freezing now would shut them out for good.
+    inputs.provisional = inputs.provisional || figures.lacks_labels();
+    if !inputs.provisional {
+        store.freeze(&inputs, &figures.shown()).await?;
         // Another process may have frozen it first: what was frozen first is the edition.
         inputs = store.frozen(period).await?.context("the frozen inputs of the edition are gone")?;
     }
