@@ -484,3 +484,95 @@ async fn searches_find_what_people_mean_and_only_what_they_may_see() -> anyhow::
     assert!(marked.iter().any(|piece| piece.found && piece.text == "égorger"), "{marked:?}");
     Ok(())
 }
+
+#[tokio::test]
+async fn the_service_archives_what_the_bus_brings_and_stops_when_asked() -> anyhow::Result<()> {
+    let (story, expected) = story();
+    let dir = tempfile::tempdir()?;
+    let runtime = testing::runtime(dir.path()).await?;
+    let web = vigie_web::Web::open(vigie_web::Config::default(), &runtime).await?;
+    let started = vigie_archive::start(vigie_archive::Config::default(), runtime.clone(), web).await?;
+    // Every topic twice, the follow-up before what it follows.
+    for _ in 0..2 {
+        for topic in [Topic::Enforcements, Topic::Decisions, Topic::Verdicts] {
+            let records = story
+                .iter()
+                .filter(|delivery| delivery.topic == topic)
+                .map(|delivery| delivery.record.clone())
+                .collect();
+            vigie_runtime::publish(&runtime, topic, records).await?;
+        }
+    }
+    let store = vigie_archive::store::Store::open(&runtime).await?;
+    let arrived = async {
+        loop {
+            let stored = store.changed_after(0, 1000).await?;
+            if stored.len() == expected.len() && stored.iter().all(|report| expected.get(&report.id) == Some(&report.state)) {
+                return anyhow::Ok(());
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), arrived).await??;
+    runtime.stop.cancel();
+    for task in started.tasks {
+        task.await??;
+    }
+    let mut runtime = runtime;
+    runtime.registry = prometheus::Registry::new();
+    check(&open(&runtime).await?, &expected, 0).await
+}
+
+const CRASH_DIR: &str = "VIGIE_TEST_ARCHIVE_CRASH_DIR";
+
+/// The process that is killed: handles the story in shuffled batches, again and again. Does nothing as a test of its own.
+#[tokio::test]
+async fn crash_child() -> anyhow::Result<()> {
+    let Some(dir) = testing::variable(CRASH_DIR) else { return Ok(()) };
+    let runtime = testing::runtime(Path::new(&dir)).await?;
+    let mut archivist = open(&runtime).await?;
+    std::fs::write(Path::new(&dir).join("started"), b"")?;
+    let (mut story, _) = story();
+    let mut draws = Draws(u64::from(std::process::id()));
+    loop {
+        draws.shuffle(&mut story);
+        for batch in story.chunks(3) {
+            archivist.handle(batch).await?;
+        }
+    }
+}
+
+#[tokio::test]
+async fn kill_9_at_random_moments_loses_and_doubles_nothing() -> anyhow::Result<()> {
+    let (story, expected) = story();
+    let dir = tempfile::tempdir()?;
+    let mut draws = Draws(9);
+    for _ in 0..12 {
+        let started = dir.path().join("started");
+        std::fs::remove_file(&started).ok();
+        let mut child = std::process::Command::new(std::env::current_exe()?)
+            .args(["crash_child", "--exact", "--quiet"])
+            .env(CRASH_DIR, dir.path())
+            .stdout(std::process::Stdio::null())
+            .spawn()?;
+        while !started.exists() {
+            assert_eq!(child.try_wait()?, None, "the child stopped by itself");
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        std::thread::sleep(std::time::Duration::from_micros(draws.below(60_000) as u64));
+        // SIGKILL on Unix: nothing is flushed, nothing is dropped.
+        child.kill()?;
+        child.wait()?;
+    }
+    let runtime = testing::runtime(dir.path()).await?;
+    let mut archivist = open(&runtime).await?;
+    for id in states(&archivist).await?.keys() {
+        assert_eq!(
+            archivist.searcher().occurrences(id)?,
+            1,
+            "what the tables have, the index has once, before anything is delivered again"
+        );
+    }
+    archivist.handle(&story).await?;
+    check(&archivist, &expected, 9).await
+}

@@ -471,3 +471,30 @@ async fn an_edition_does_not_give_away_the_day_that_another_leaves_out() -> anyh
     assert!(other.manifest.provisional && !month.manifest.provisional);
     Ok(())
 }
+
+#[tokio::test]
+async fn the_service_counts_what_the_bus_brings_and_stops_when_asked() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let runtime = testing::runtime(dir.path()).await?;
+    let web = vigie_web::Web::open(vigie_web::Config::default(), &runtime).await?;
+    let started = vigie_barometer::start(vigie_barometer::Config::default(), runtime.clone(), web).await?;
+    let story = story();
+    for _ in 0..2 {
+        let records = story.iter().map(|delivery| delivery.record.clone()).collect();
+        vigie_runtime::publish(&runtime, Topic::Verdicts, records).await?;
+    }
+    let store = Store::open(&runtime).await?;
+    let arrived = async {
+        while hours(&store).await?.values().sum::<i64>() < 60 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), arrived).await??;
+    runtime.stop.cancel();
+    for task in started.tasks {
+        task.await??;
+    }
+    assert_eq!(hours(&store).await?.values().sum::<i64>(), 60);
+    Ok(())
+}

@@ -182,6 +182,7 @@ fn chart(figures: &Figures) -> Markup {
     html! {
         figure {
             svg viewBox=(format!("0 0 720 {height}")) role="img" aria-label="Estimations et intervalles à 95 %, mêmes valeurs que dans les tableaux" {
+                line x1="220" x2="220" y1="0" y2=(height) stroke="#929292" {}
                 @for (place, (label, bar)) in bars.iter().enumerate() {
                     @let y = 30 * place + 20;
                     text x="0" y=(y + 4) font-size="13" { (label.chars().take(30).collect::<String>()) }

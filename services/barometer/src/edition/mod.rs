@@ -124,11 +124,15 @@ pub fn render(inputs: &Inputs) -> anyhow::Result<Rendered> {
         inputs: inputs_entry,
         outputs: files.iter().map(|(path, bytes)| entry(path, bytes)).collect(),
     };
-    let mut manifest_json = serde_json::to_vec_pretty(&manifest)?;
-    manifest_json.push(b'\n');
-    files.insert(MANIFEST, manifest_json);
+    files.insert(MANIFEST, manifest_json(&manifest)?);
     files.insert(INPUTS, inputs_json);
     Ok(Rendered { files, manifest, figures })
+}
+
+fn manifest_json(manifest: &Manifest) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(manifest)?;
+    bytes.push(b'\n');
+    Ok(bytes)
 }
 
 /// Builds the edition of `period` into `dir`. Where the period is over and its prevalence can be told, its inputs are frozen; else
@@ -209,7 +213,17 @@ pub fn verify(dir: &Path) -> anyhow::Result<Verified> {
         "{INPUTS} is `{}`, this version reads `{SCHEMA}`",
         inputs.schema
     );
-    for (path, bytes) in render(&inputs)?.files {
+    let rendered = render(&inputs)?;
+    let mut files = rendered.files;
+    // A later version of the program may verify: its name in the manifest is the only thing that may differ.
+    files.insert(
+        MANIFEST,
+        manifest_json(&Manifest {
+            tool: manifest.tool.clone(),
+            ..rendered.manifest
+        })?,
+    );
+    for (path, bytes) in files {
         match std::fs::read(dir.join(path)) {
             Ok(found) if found == bytes => {}
             Ok(_) => problems.push(format!("{path}: it is not what the inputs give")),
