@@ -1,7 +1,7 @@
 //! The consumer: facts from three topics into the tables, then from the tables into the index.
 //!
 //! Delivery: at least once in, exactly once in tables and index. The tables commit before the index does and the bus after both; a
-//! crash anywhere between is made good by [`catch_up`], which runs at the start, after every batch and between batches.
+//! crash anywhere between is made good by [`Archivist::catch_up`], which runs at the start, after every batch and between batches.
 
 use std::path::Path;
 

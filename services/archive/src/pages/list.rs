@@ -95,7 +95,7 @@ fn form(pages: &Pages, user: &User, typed: &Typed, found: &Found) -> Markup {
             div.field {
                 label for="q" { (language.pick("Rechercher dans les signalements", "Search the reports")) }
                 input type="search" id="q" name="q" value=(typed.q) autocomplete="off" aria-describedby="q-help" maxlength="500";
-                p.muted.small id="q-help" { (language.pick("Les accents et les formes des mots ne comptent pas. Exemples : menac*, \"mort aux\", -publicité.", "Accents and word forms do not matter. Examples: menac*, \"mort aux\", -publicité.")) }
+                p.muted.small id="q-help" { (language.pick("Les accents et les formes des mots ne comptent pas. Exemples : menac*, « mort aux », -publicité.", "Accents and word forms do not matter. Examples: menac*, “mort aux”, -publicité.")) }
             }
             details open[has_filters(typed)] {
                 summary { (language.pick("Filtres", "Filters")) }

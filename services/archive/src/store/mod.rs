@@ -22,11 +22,11 @@ pub use read::{Access, Stored};
 /// Something that a topic says.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fact {
-    /// From [verdicts].
+    /// From the topic of verdicts.
     Verdict(Box<Verdict>),
-    /// From [decisions].
+    /// From the topic of decisions.
     Decision(Box<Decision>),
-    /// From [enforcements].
+    /// From the topic of enforcements.
     Enforcement(Box<Enforcement>),
 }
 

@@ -17,9 +17,9 @@ pub use gather::{EditionRow, Hour};
 /// Something that a topic says.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fact {
-    /// From [verdicts].
+    /// From the topic of verdicts.
     Verdict(Box<Verdict>),
-    /// From [decisions].
+    /// From the topic of decisions.
     Decision(Box<Decision>),
 }
 
