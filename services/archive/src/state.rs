@@ -104,10 +104,17 @@ pub fn state(escalated_by_classifier: bool, decisions: &[DecisionFact], gone_ups
         Some(decision) if decision.outcome == Outcome::Escalate => ReportState::Escalated,
         Some(_) => ReportState::Dismissed,
         None if gone_upstream => ReportState::Withdrawn,
-        None if escalated_by_classifier => ReportState::Signalled,
+        None if escalated_by_classifier || escalated_by_policy(decisions) => ReportState::Signalled,
         // A person opened it and took that back.
         None => ReportState::Dismissed,
     }
+}
+
+/// A policy is nobody: what it escalates still waits for a person.
+fn escalated_by_policy(decisions: &[DecisionFact]) -> bool {
+    decisions
+        .iter()
+        .any(|decision| !decision.is_human() && decision.outcome == Outcome::Escalate && decision.undoes.is_none())
 }
 
 /// The time of knowledge: when the comment reached us where the classifier raised it, else when a person first did.
@@ -195,6 +202,13 @@ mod tests {
                 ],
                 false,
                 Escalated,
+            ),
+            (
+                "raised by the policy",
+                false,
+                vec![fact(0, Escalate, None, false)],
+                false,
+                Signalled,
             ),
             ("the policy is nobody", true, vec![fact(0, Hide, None, false)], false, Signalled),
         ];
