@@ -68,3 +68,56 @@ apt_install_missing() {
     say "reading the package lists anew"
     "${as_root[@]}" apt-get update -q -o DPkg::Lock::Timeout=300 >&2 && "${install[@]}" >&2
 }
+
+# require_rust ROOT: the cargo that builds Vigie, of the version that rust-toolchain.toml names.
+require_rust() {
+    if ! command -v cargo >/dev/null 2>&1 && [ -x "${CARGO_HOME:-${HOME:-}/.cargo}/bin/cargo" ]; then
+        PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+    fi
+    command -v cargo >/dev/null 2>&1 ||
+        die "there is no cargo; install Rust with rustup, see https://rustup.rs, then run this again"
+    local wanted found
+    wanted="$(sed -n 's/^channel = "\(.*\)"/\1/p' "$1/rust-toolchain.toml")"
+    # With rustup this also fetches the toolchain, once.
+    found="$(cd "$1" && cargo --version)" || die "cargo does not start in $1; see the message above"
+    found="$(printf '%s' "$found" | cut -d' ' -f2)"
+    [ "$(printf '%s\n%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ] ||
+        die "Rust $wanted or newer is needed, $(command -v cargo) is $found; install rustup, see https://rustup.rs, or a newer Rust"
+}
+
+# What compiling Vigie needs besides Rust. The C and C++ sources of Kafka's client, OpenSSL, SQLite, zstd and others come
+# with the crates: no development package is asked for.
+require_build_packages() { require_packages "compiling Vigie" gcc g++ libc6-dev make perl pkg-config; }
+
+# vigie_target_dir ROOT: prints the folder that cargo builds into.
+# CARGO_TARGET_DIR where it is set; else one in the cache, so that a fresh clone need not compile its dependencies again,
+# where CI is set or that folder is there already; else target/ in the clone.
+vigie_target_dir() {
+    local dir
+    if [ -n "${CARGO_TARGET_DIR:-}" ]; then
+        dir="$CARGO_TARGET_DIR"
+    else
+        dir="$(vigie_cache_dir)/target" || exit 1
+        case "${CI:-}" in '' | 0 | false) [ -d "$dir" ] || dir="$1/target" ;; esac
+    fi
+    mkdir -p "$dir" || die "could not create the build folder $dir; set CARGO_TARGET_DIR to a writable one"
+    (cd "$dir" && pwd)
+}
+
+# claim_target DIR ROOT: lets the clone ROOT build into DIR, which clones may share.
+# Cargo tells the crates of two clones apart only by the times of their files: it could take the other's for ours. When the
+# folder was last used by another clone, those of our own crates are compiled anew; the dependencies are not.
+claim_target() {
+    local owner=
+    [ ! -e "$1/.vigie-clone" ] || owner="$(cat "$1/.vigie-clone")"
+    [ "$owner" != "$2" ] || return 0
+    if [ -n "$owner" ]; then
+        find "$1" -maxdepth 3 -path '*/.fingerprint/vigie*' -prune -exec rm -rf {} + || return
+    fi
+    printf '%s\n' "$2" >"$1/.vigie-clone"
+}
+
+# duration SECONDS: as people read it.
+duration() {
+    if [ "$1" -lt 100 ]; then printf '%d s' "$1"; else printf '%d min %02d s' $(($1 / 60)) $(($1 % 60)); fi
+}
