@@ -2,6 +2,11 @@
 //!
 //! Delivery: at least once, in order per key. A record is acknowledged by [`Bus::publish`] only when it is durable (fsync of the
 //! embedded log, acks=all on Kafka). Every record has a deterministic id, and every consumer is idempotent by it.
+//!
+//! [`embedded`] is the default, for one machine; [`kafka`] is for many. Both pass the same conformance suite (`tests/`).
+
+pub mod embedded;
+pub mod kafka;
 
 use std::time::Duration;
 
@@ -10,6 +15,12 @@ use vigie_domain::Topic;
 
 /// The largest payload accepted, in bytes: a record of 1 MiB of text with room for its JSON escapes and envelope.
 pub const PAYLOAD_BYTES_MAX: usize = 8 << 20;
+
+/// The largest key, id and headers accepted together, in bytes.
+pub const ENVELOPE_BYTES_MAX: usize = 64 << 10;
+
+/// Where a batch from [`Consumer::receive`] ends early, in bytes; it always holds at least one record.
+pub const RECEIVE_BYTES_MAX: usize = 16 << 20;
 
 /// A record to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +33,21 @@ pub struct Record {
     pub headers: Vec<(String, Vec<u8>)>,
     /// The JSON bytes.
     pub payload: Vec<u8>,
+}
+
+impl Record {
+    /// Bytes of the key, the id and the headers.
+    #[must_use]
+    pub fn envelope_bytes(&self) -> usize {
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.key.len() + self.id.len() + headers
+    }
+
+    /// Bytes of all of it, as the adapters count them.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.envelope_bytes() + self.payload.len()
+    }
 }
 
 /// A record received.
@@ -51,7 +77,7 @@ pub struct Lag {
 }
 
 /// Why the bus refused.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BusError {
     /// May work later: retry with back-off.
     #[error("the bus is unavailable: {0}")]
@@ -69,17 +95,38 @@ impl BusError {
     }
 }
 
+/// Refuses a batch with a record above the limits, before any of it is sent.
+fn check_sizes(batch: &[Record]) -> Result<(), BusError> {
+    for record in batch {
+        if record.payload.len() > PAYLOAD_BYTES_MAX {
+            return Err(BusError::Permanent(format!(
+                "record `{}` has {} bytes of payload, above the limit of {PAYLOAD_BYTES_MAX}",
+                record.id,
+                record.payload.len()
+            )));
+        }
+        if record.envelope_bytes() > ENVELOPE_BYTES_MAX {
+            return Err(BusError::Permanent(format!(
+                "a record has {} bytes of key, id and headers, above the limit of {ENVELOPE_BYTES_MAX}",
+                record.envelope_bytes()
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// The port.
 #[async_trait]
 pub trait Bus: Send + Sync {
     /// Publishes a batch, in order; on success every record is durable. On an error any prefix may be durable: publish again,
-    /// consumers are idempotent.
+    /// consumers are idempotent. A record above [`PAYLOAD_BYTES_MAX`] is refused permanently, with its whole batch.
     async fn publish(&self, topic: Topic, batch: Vec<Record>) -> Result<(), BusError>;
 
-    /// Joins `group` on `topics`, at the committed offsets, or at the beginning.
+    /// Joins `group` on `topics`, at the committed offsets, or at the beginning. The members of a group share the records; a
+    /// member leaves when it is dropped.
     async fn subscribe(&self, group: &str, topics: &[Topic]) -> Result<Box<dyn Consumer>, BusError>;
 
-    /// The lag of every group of `groups` on its topics.
+    /// How far `group` is behind on each of `topics`.
     async fn lag(&self, group: &str, topics: &[Topic]) -> Result<Vec<Lag>, BusError>;
 
     /// Whether the bus answers; for /readyz.
@@ -92,9 +139,10 @@ pub trait Bus: Send + Sync {
 /// A member of a group.
 #[async_trait]
 pub trait Consumer: Send {
-    /// Up to `records_max` records, waiting at most `wait` for the first; empty when there are none.
+    /// Up to `records_max` records, waiting at most `wait` for the first; empty when there are none. Dropping the future loses
+    /// nothing. After an error, drop the consumer and subscribe again.
     async fn receive(&mut self, records_max: usize, wait: Duration) -> Result<Vec<Delivery>, BusError>;
 
-    /// Commits everything received so far.
+    /// Commits everything received so far and still assigned to this member.
     async fn commit(&mut self) -> Result<(), BusError>;
 }
