@@ -24,6 +24,13 @@ vigie_cache_dir() {
 
 package_installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
+# Sets as_root to what makes a command run as root: nothing, or a sudo that asks nothing. Fails where neither is possible.
+find_root() {
+    as_root=()
+    [ "$(id -u)" -ne 0 ] || return 0
+    command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null && as_root=(sudo -n)
+}
+
 # require_packages REASON PACKAGE...
 # Installs those of the Debian packages that are missing, as root or with a sudo that asks nothing. Where neither is
 # possible it prints the command to run and ends the script. Costs a few milliseconds when nothing is missing.
@@ -37,13 +44,8 @@ require_packages() {
 
     command -v apt-get >/dev/null 2>&1 ||
         die "missing: ${missing[*]} ($reason), and this is no Debian system; install their equivalents and put them on the PATH"
-    if [ "$(id -u)" -ne 0 ]; then
-        if command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
-            as_root=(sudo -n)
-        else
-            die "missing Debian packages ($reason); run: sudo apt-get update && sudo apt-get install --no-install-recommends ${missing[*]}"
-        fi
-    fi
+    find_root ||
+        die "missing Debian packages ($reason); run: sudo apt-get update && sudo apt-get install --no-install-recommends ${missing[*]}"
 
     say "installing Debian packages for $reason: ${missing[*]}"
     # One installation at a time, also among scripts that run side by side: dpkg refuses a second one.
@@ -67,6 +69,18 @@ apt_install_missing() {
     fi
     say "reading the package lists anew"
     "${as_root[@]}" apt-get update -q -o DPkg::Lock::Timeout=300 >&2 && "${install[@]}" >&2
+}
+
+# unpack_package DIR PACKAGE: the files of a Debian package below DIR, without installing it.
+unpack_package() {
+    local as_root
+    mkdir -p "$1" || return
+    (
+        cd "$1" || exit
+        apt-get download -q "$2" >&2 ||
+            { find_root && "${as_root[@]}" apt-get update -q -o DPkg::Lock::Timeout=300 >&2 && apt-get download -q "$2" >&2; } || exit
+        dpkg-deb -x "$2"_*.deb . && rm -f "$2"_*.deb
+    )
 }
 
 # require_rust ROOT: the cargo that builds Vigie, of the version that rust-toolchain.toml names.
