@@ -106,9 +106,10 @@ fn toml_blocks(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_configurations_of_the_readme_can_be_used() {
-    let blocks = toml_blocks(&read("README.md"));
+fn the_configurations_that_are_shown_can_be_used() {
+    let mut blocks = toml_blocks(&read("README.md"));
     assert!(blocks.len() >= 2, "{} blocks found", blocks.len());
+    blocks.push(read("deploy/demo.toml"));
     for block in blocks {
         vigie_runtime::config::parse::<vigie::Config>(&block).unwrap_or_else(|error| panic!("{error}\nin\n{block}"));
     }
