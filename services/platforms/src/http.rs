@@ -30,7 +30,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(5), total: Duration::from_secs(30), body_bytes_max: 16 << 20 }
+        Self {
+            connect: Duration::from_secs(5),
+            total: Duration::from_secs(30),
+            body_bytes_max: 16 << 20,
+        }
     }
 }
 
@@ -55,11 +59,25 @@ pub(crate) struct Ask<'a> {
 
 impl<'a> Ask<'a> {
     pub const fn get(path: &'a [&'a str], query: &'a [(&'a str, &'a str)]) -> Self {
-        Self { method: Method::GET, path, query, bearer: None, headers: &[], json: None }
+        Self {
+            method: Method::GET,
+            path,
+            query,
+            bearer: None,
+            headers: &[],
+            json: None,
+        }
     }
 
     pub const fn post(path: &'a [&'a str], json: &'a serde_json::Value) -> Self {
-        Self { method: Method::POST, path, query: &[], bearer: None, headers: &[], json: Some(json) }
+        Self {
+            method: Method::POST,
+            path,
+            query: &[],
+            bearer: None,
+            headers: &[],
+            json: Some(json),
+        }
     }
 
     pub const fn bearer(mut self, token: Option<&'a str>) -> Self {
@@ -84,7 +102,9 @@ impl Http {
             return Err(PlatformError::Permanent("base_url must be an http or https address".to_owned()));
         }
         if has_token && base.scheme() != "https" && !is_near(base) {
-            return Err(PlatformError::Permanent("base_url must begin with https, because a token is sent there".to_owned()));
+            return Err(PlatformError::Permanent(
+                "base_url must begin with https, because a token is sent there".to_owned(),
+            ));
         }
         let client = reqwest::Client::builder()
             .user_agent(concat!("Vigie/", env!("CARGO_PKG_VERSION")))
@@ -94,8 +114,18 @@ impl Http {
             .timeout(limits.total)
             .pool_idle_timeout(Duration::from_secs(20))
             .build()
-            .map_err(|error| PlatformError::Permanent(format!("could not set up TLS: {}; is the package ca-certificates installed?", error.without_url())))?;
-        Ok(Self { client, base: base.clone(), body_bytes_max: limits.body_bytes_max, paused_until: Mutex::new(None) })
+            .map_err(|error| {
+                PlatformError::Permanent(format!(
+                    "could not set up TLS: {}; is the package ca-certificates installed?",
+                    error.without_url()
+                ))
+            })?;
+        Ok(Self {
+            client,
+            base: base.clone(),
+            body_bytes_max: limits.body_bytes_max,
+            paused_until: Mutex::new(None),
+        })
     }
 
     pub fn host(&self) -> &str {
@@ -110,8 +140,9 @@ impl Http {
         }
         let mut request = self.client.request(ask.method, self.url(ask.path, ask.query)?);
         if let Some(token) = ask.bearer {
-            let mut value = HeaderValue::try_from(format!("Bearer {token}"))
-                .map_err(|_| PlatformError::Permanent("the token holds characters that no token has: copy it again, without line breaks".to_owned()))?;
+            let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
+                PlatformError::Permanent("the token holds characters that no token has: copy it again, without line breaks".to_owned())
+            })?;
             value.set_sensitive(true);
             request = request.header(AUTHORIZATION, value);
         }
@@ -125,14 +156,22 @@ impl Http {
         let (status, headers) = (response.status(), response.headers().clone());
         self.note(&headers);
         let body = self.read(&asked, response).await?;
-        Ok(Reply { status, headers, body, asked })
+        Ok(Reply {
+            status,
+            headers,
+            body,
+            asked,
+        })
     }
 
     async fn read(&self, asked: &str, mut response: reqwest::Response) -> Result<Vec<u8>, PlatformError> {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| failed(asked, error))? {
             if body.len() + chunk.len() > self.body_bytes_max {
-                return Err(PlatformError::Malformed(format!("{asked}: the answer has more than {} bytes", self.body_bytes_max)));
+                return Err(PlatformError::Malformed(format!(
+                    "{asked}: the answer has more than {} bytes",
+                    self.body_bytes_max
+                )));
             }
             body.extend_from_slice(&chunk);
         }
@@ -141,12 +180,17 @@ impl Http {
 
     fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Url, PlatformError> {
         if path.iter().any(|segment| matches!(*segment, "" | "." | "..")) {
-            return Err(PlatformError::Malformed("an id of the platform is empty or made of dots".to_owned()));
+            return Err(PlatformError::Malformed(
+                "an id of the platform is empty or made of dots".to_owned(),
+            ));
         }
         let mut url = self.base.clone();
         url.set_query(None);
         url.set_fragment(None);
-        url.path_segments_mut().map_err(|()| PlatformError::Permanent("base_url must be an http or https address".to_owned()))?.pop_if_empty().extend(path);
+        url.path_segments_mut()
+            .map_err(|()| PlatformError::Permanent("base_url must be an http or https address".to_owned()))?
+            .pop_if_empty()
+            .extend(path);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
@@ -162,7 +206,12 @@ impl Http {
     fn note(&self, headers: &HeaderMap) {
         let is_used_up = ["x-ratelimit-remaining", "ratelimit-remaining", "x-rate-limit-remaining"]
             .iter()
-            .any(|name| headers.get(*name).and_then(|value| value.to_str().ok()?.trim().parse::<f64>().ok()).is_some_and(|left| left < 1.0));
+            .any(|name| {
+                headers
+                    .get(*name)
+                    .and_then(|value| value.to_str().ok()?.trim().parse::<f64>().ok())
+                    .is_some_and(|left| left < 1.0)
+            });
         if is_used_up {
             *self.paused_until.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = reset_at(headers);
         }
@@ -188,7 +237,12 @@ impl Reply {
         let reply = self.ok()?;
         serde_json::from_slice(&reply.body).map_err(|error| {
             // The parser's own words may quote the content: only the place is told.
-            PlatformError::Malformed(format!("{}: not the JSON expected, at line {} column {}", reply.asked, error.line(), error.column()))
+            PlatformError::Malformed(format!(
+                "{}: not the JSON expected, at line {} column {}",
+                reply.asked,
+                error.line(),
+                error.column()
+            ))
         })
     }
 
@@ -201,10 +255,16 @@ impl Reply {
             429 => PlatformError::Throttled { until: until() },
             503 if self.headers.contains_key("retry-after") => PlatformError::Throttled { until: until() },
             408 | 425 | 500..=599 => PlatformError::Transient(format!("{asked}: answered {status}")),
-            401 => PlatformError::Unauthorized(format!("{asked}: the token is refused (401): make a new one and set it for this account")),
-            403 => PlatformError::Permanent(format!("{asked}: not allowed (403): the token lacks a permission, or this is not ours to act on")),
+            401 => PlatformError::Unauthorized(format!(
+                "{asked}: the token is refused (401): make a new one and set it for this account"
+            )),
+            403 => PlatformError::Permanent(format!(
+                "{asked}: not allowed (403): the token lacks a permission, or this is not ours to act on"
+            )),
             404 | 410 => PlatformError::Gone,
-            300..=399 => PlatformError::Permanent(format!("{asked}: redirects elsewhere ({status}); redirects are not followed: set base_url to the final address")),
+            300..=399 => PlatformError::Permanent(format!(
+                "{asked}: redirects elsewhere ({status}); redirects are not followed: set base_url to the final address"
+            )),
             _ => PlatformError::Permanent(format!("{asked}: refused the request ({status})")),
         }
     }

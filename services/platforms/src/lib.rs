@@ -166,7 +166,11 @@ pub struct ConnectorAccount {
 impl std::fmt::Debug for ConnectorAccount {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let secret = self.token.as_ref().map(|_| "***");
-        f.debug_struct("ConnectorAccount").field("platform", &self.platform).field("handle", &self.handle).field("token", &secret).finish_non_exhaustive()
+        f.debug_struct("ConnectorAccount")
+            .field("platform", &self.platform)
+            .field("handle", &self.handle)
+            .field("token", &secret)
+            .finish_non_exhaustive()
     }
 }
 

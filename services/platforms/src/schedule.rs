@@ -40,7 +40,14 @@ impl Pace {
     /// Everything as often as this: for tests.
     #[must_use]
     pub const fn every(interval: Duration) -> Self {
-        Self { day: interval, week: interval, month: interval, older: interval, posts: interval, notifications: interval }
+        Self {
+            day: interval,
+            week: interval,
+            month: interval,
+            older: interval,
+            posts: interval,
+            notifications: interval,
+        }
     }
 
     fn of(&self, age: SignedDuration) -> Duration {
@@ -93,7 +100,12 @@ impl Posts {
         let mut added = 0;
         for (id, created_at) in seen {
             if !self.0.iter().any(|post| post.id == id) {
-                self.0.push(Post { id, created_at, read_at: None, digest: None });
+                self.0.push(Post {
+                    id,
+                    created_at,
+                    read_at: None,
+                    digest: None,
+                });
                 added += 1;
             }
         }
@@ -128,7 +140,9 @@ impl Posts {
 
     /// Notes that the thread of `id` was read; gives whether it changed.
     pub fn was_read(&mut self, id: &str, at: Timestamp, digest: String) -> bool {
-        let Some(post) = self.0.iter_mut().find(|post| post.id == id) else { return true };
+        let Some(post) = self.0.iter_mut().find(|post| post.id == id) else {
+            return true;
+        };
         post.read_at = Some(at);
         let changed = post.digest.as_ref() != Some(&digest);
         post.digest = Some(digest);
@@ -180,7 +194,11 @@ mod tests {
             let mut posts = Posts::default();
             posts.merge(vec![("p".to_owned(), at(-age_hours * 3600))]);
             posts.was_read("p", at(-read_seconds_ago), String::new());
-            assert_eq!(posts.due(&Pace::default(), &Later::default(), at(0)).is_some(), expected, "{age_hours} h, read {read_seconds_ago} s ago");
+            assert_eq!(
+                posts.due(&Pace::default(), &Later::default(), at(0)).is_some(),
+                expected,
+                "{age_hours} h, read {read_seconds_ago} s ago"
+            );
         };
         check(1, 59, false);
         check(1, 60, true);
@@ -197,7 +215,14 @@ mod tests {
     #[test]
     fn the_longest_overdue_goes_first_and_a_failing_post_steps_aside() {
         let mut posts = Posts::default();
-        assert_eq!(posts.merge(vec![("a".to_owned(), at(-100)), ("b".to_owned(), at(-200)), ("a".to_owned(), at(-100))]), 2);
+        assert_eq!(
+            posts.merge(vec![
+                ("a".to_owned(), at(-100)),
+                ("b".to_owned(), at(-200)),
+                ("a".to_owned(), at(-100))
+            ]),
+            2
+        );
         let mut later = Later::default();
         let due = |posts: &Posts, later: &Later, now| posts.due(&Pace::default(), later, now).map(|post| post.id.clone());
         assert_eq!(due(&posts, &later, at(0)).as_deref(), Some("a"));

@@ -77,9 +77,13 @@ fn parse(header: &str) -> Result<(&str, Vec<Vec<u8>>), SignatureError> {
     let mut signatures = Vec::new();
     for part in header.split(',') {
         match part.trim().split_once('=') {
-            Some(("t", value)) if time.is_none() && !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) => time = Some(value),
+            Some(("t", value)) if time.is_none() && !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) => {
+                time = Some(value)
+            }
             Some(("t", _)) => return Err(SignatureError::Form),
-            Some(("v1", value)) if signatures.len() < SIGNATURES_MAX => signatures.push(hex::decode(value).map_err(|_| SignatureError::Form)?),
+            Some(("v1", value)) if signatures.len() < SIGNATURES_MAX => {
+                signatures.push(hex::decode(value).map_err(|_| SignatureError::Form)?)
+            }
             _ => {}
         }
     }
@@ -130,9 +134,23 @@ mod tests {
         check(&good, BODY, 301, Err(SignatureError::Time));
         check(&good, BODY, -301, Err(SignatureError::Time));
         check(&good, b"{}", 0, Err(SignatureError::Mismatch));
-        check(&good.replace("t=1795470000", "t=1795470001"), BODY, 0, Err(SignatureError::Mismatch));
+        check(
+            &good.replace("t=1795470000", "t=1795470001"),
+            BODY,
+            0,
+            Err(SignatureError::Mismatch),
+        );
         check(&good[..good.len() - 2], BODY, 0, Err(SignatureError::Mismatch));
-        for header in ["", "t=1795470000", "v1=00", "t=,v1=00", "t=-1,v1=00", "t=1795470000,v1=xyz", "t=99999999999999999999,v1=00", "t=1,t=2,v1=00"] {
+        for header in [
+            "",
+            "t=1795470000",
+            "v1=00",
+            "t=,v1=00",
+            "t=-1,v1=00",
+            "t=1795470000,v1=xyz",
+            "t=99999999999999999999,v1=00",
+            "t=1,t=2,v1=00",
+        ] {
             check(header, BODY, 0, Err(SignatureError::Form));
         }
         assert_eq!(verify(&good, BODY, &[] as &[&str], now()), Err(SignatureError::NoSecret));

@@ -44,7 +44,14 @@ pub(super) struct Sweep {
 
 impl Default for Cursor {
     fn default() -> Self {
-        Self { version: VERSION, did: None, posts: Posts::default(), posts_read_at: None, notifications: Sweep::default(), notifications_read_at: None }
+        Self {
+            version: VERSION,
+            did: None,
+            posts: Posts::default(),
+            posts_read_at: None,
+            notifications: Sweep::default(),
+            notifications_read_at: None,
+        }
     }
 }
 

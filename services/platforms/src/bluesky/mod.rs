@@ -33,18 +33,29 @@ struct Network {
 
 impl Network {
     fn new(account: &ConnectorAccount, limits: Limits) -> Result<Self, PlatformError> {
-        let handle = account.handle.as_deref().map(|handle| handle.trim().trim_start_matches('@').to_lowercase());
+        let handle = account
+            .handle
+            .as_deref()
+            .map(|handle| handle.trim().trim_start_matches('@').to_lowercase());
         let sessions = match &account.token {
             None => None,
             Some(password) => {
                 let login = account.login.clone().or_else(|| handle.clone());
-                let login = login.ok_or_else(|| PlatformError::Permanent("a Bluesky account with an app password needs `login` or `handle`".to_owned()))?;
+                let login = login.ok_or_else(|| {
+                    PlatformError::Permanent("a Bluesky account with an app password needs `login` or `handle`".to_owned())
+                })?;
                 Some(Sessions::new(login, password.clone()))
             }
         };
-        let default: Url = if sessions.is_some() { PUBLIC_PDS } else { PUBLIC_APPVIEW }.parse().expect("a constant address");
+        let default: Url = if sessions.is_some() { PUBLIC_PDS } else { PUBLIC_APPVIEW }
+            .parse()
+            .expect("a constant address");
         let base = account.base_url.as_ref().unwrap_or(&default);
-        Ok(Self { http: Http::new(base, sessions.is_some(), limits)?, sessions, handle })
+        Ok(Self {
+            http: Http::new(base, sessions.is_some(), limits)?,
+            sessions,
+            handle,
+        })
     }
 
     /// Calls a query. Errors are told apart by their name, not by their status: a bad token answers 400 here.
@@ -54,7 +65,14 @@ impl Network {
 
     /// Calls a procedure.
     async fn call(&self, method: &str, body: &Value, headers: &[(&'static str, &str)]) -> Result<Reply, PlatformError> {
-        self.send(|| Ask { headers, ..Ask::post(&[], body) }, method).await
+        self.send(
+            || Ask {
+                headers,
+                ..Ask::post(&[], body)
+            },
+            method,
+        )
+        .await
     }
 
     /// Sends with the session, and once more with a new one where that has expired.
@@ -64,12 +82,25 @@ impl Network {
             return self.http.send(Ask { path: &path, ..ask() }).await;
         };
         let session = sessions.current(&self.http).await?;
-        let reply = self.http.send(Ask { path: &path, bearer: Some(&session.access), ..ask() }).await?;
+        let reply = self
+            .http
+            .send(Ask {
+                path: &path,
+                bearer: Some(&session.access),
+                ..ask()
+            })
+            .await?;
         if !is_refused_token(&reply) {
             return Ok(reply);
         }
         let session = sessions.renew(&self.http, &session).await?;
-        self.http.send(Ask { path: &path, bearer: Some(&session.access), ..ask() }).await
+        self.http
+            .send(Ask {
+                path: &path,
+                bearer: Some(&session.access),
+                ..ask()
+            })
+            .await
     }
 
     /// The DID of the account.
@@ -77,14 +108,20 @@ impl Network {
         if let Some(sessions) = &self.sessions {
             return Ok(sessions.current(&self.http).await?.did);
         }
-        let handle = self.handle.as_deref().ok_or_else(|| PlatformError::Permanent("a Bluesky account that is watched needs `handle`, or a login".to_owned()))?;
+        let handle = self
+            .handle
+            .as_deref()
+            .ok_or_else(|| PlatformError::Permanent("a Bluesky account that is watched needs `handle`, or a login".to_owned()))?;
         if handle.starts_with("did:") {
             return Ok(handle.to_owned());
         }
         let reply = self.query("app.bsky.actor.getProfile", &[("actor", handle)]).await?;
         match read::<wire::Profile>(reply) {
             Ok(profile) => Ok(profile.did),
-            Err(PlatformError::Permanent(_) | PlatformError::Gone) => Err(PlatformError::Permanent(format!("{} knows no account of the name in `handle`: correct it", self.http.host()))),
+            Err(PlatformError::Permanent(_) | PlatformError::Gone) => Err(PlatformError::Permanent(format!(
+                "{} knows no account of the name in `handle`: correct it",
+                self.http.host()
+            ))),
             Err(error) => Err(error),
         }
     }
@@ -102,7 +139,11 @@ impl Network {
 
 /// The JSON of a successful answer, or what its error means.
 fn read<T: serde::de::DeserializeOwned>(reply: Reply) -> Result<T, PlatformError> {
-    if reply.status.is_success() { reply.json() } else { Err(refusal(&reply)) }
+    if reply.status.is_success() {
+        reply.json()
+    } else {
+        Err(refusal(&reply))
+    }
 }
 
 /// The `error` of an answer that is no success, if it is a name at all.
@@ -113,7 +154,10 @@ fn error_name(reply: &Reply) -> Option<String> {
 }
 
 fn is_refused_token(reply: &Reply) -> bool {
-    let by_name = matches!(error_name(reply).as_deref(), Some("ExpiredToken" | "InvalidToken" | "AuthMissing" | "AuthenticationRequired"));
+    let by_name = matches!(
+        error_name(reply).as_deref(),
+        Some("ExpiredToken" | "InvalidToken" | "AuthMissing" | "AuthenticationRequired")
+    );
     reply.status.as_u16() == 401 || (reply.status.as_u16() == 400 && by_name)
 }
 

@@ -28,7 +28,11 @@ pub(super) struct Sessions {
 
 impl Sessions {
     pub const fn new(login: String, password: String) -> Self {
-        Self { login, password, current: Mutex::const_new(None) }
+        Self {
+            login,
+            password,
+            current: Mutex::const_new(None),
+        }
     }
 
     /// The session in use; signs in where there is none.
@@ -52,7 +56,12 @@ impl Sessions {
         }
         *current = None;
         let path = ["xrpc", "com.atproto.server.refreshSession"];
-        let ask = Ask { method: reqwest::Method::POST, json: None, ..Ask::get(&path, &[]) }.bearer(Some(&stale.refresh));
+        let ask = Ask {
+            method: reqwest::Method::POST,
+            json: None,
+            ..Ask::get(&path, &[])
+        }
+        .bearer(Some(&stale.refresh));
         let reply = http.send(ask).await?;
         let session = match reply.status.as_u16() {
             200..=299 => read(reply)?,
@@ -70,7 +79,9 @@ impl Sessions {
         match (reply.status.as_u16(), error_name(&reply).as_deref()) {
             (200..=299, _) => read(reply),
             (400 | 401, Some("AccountTakedown")) => Err(PlatformError::Unauthorized("the account is taken down by its server".to_owned())),
-            (400 | 401, _) => Err(PlatformError::Unauthorized("the login or its app password is refused: make a new app password and set it for this account".to_owned())),
+            (400 | 401, _) => Err(PlatformError::Unauthorized(
+                "the login or its app password is refused: make a new app password and set it for this account".to_owned(),
+            )),
             _ => Err(reply.refusal()),
         }
     }

@@ -48,7 +48,9 @@ struct Found {
 impl Reader {
     pub fn new(account: &ConnectorAccount, limits: Limits) -> Result<Self, PlatformError> {
         if account.handle.is_none() && account.token.is_none() {
-            return Err(PlatformError::Permanent("a Bluesky account that is watched needs `handle`, or a login with an app password".to_owned()));
+            return Err(PlatformError::Permanent(
+                "a Bluesky account that is watched needs `handle`, or a login with an app password".to_owned(),
+            ));
         }
         Ok(Self {
             network: Network::new(account, limits)?,
@@ -66,9 +68,22 @@ impl Reader {
             let mut parameters = vec![("actor", own), ("limit", "100"), ("filter", "posts_no_replies")];
             parameters.extend(page.as_deref().map(|page| ("cursor", page)));
             let feed: Feed = read(self.network.query("app.bsky.feed.getAuthorFeed", &parameters).await?)?;
-            let posts: Vec<Post> = feed.feed.iter().filter(|item| item.reason.is_none()).filter_map(|item| Post::read(&item.post)).collect();
-            let seen: Vec<(String, Timestamp)> = posts.iter().filter(|post| post.author == own && post.parent.is_none()).map(|post| (post.uri.to_string(), post.created_at)).collect();
-            let is_old = posts.iter().map(|post| post.created_at).min().is_none_or(|at| Timestamp::now().duration_since(at) > BACKFILL);
+            let posts: Vec<Post> = feed
+                .feed
+                .iter()
+                .filter(|item| item.reason.is_none())
+                .filter_map(|item| Post::read(&item.post))
+                .collect();
+            let seen: Vec<(String, Timestamp)> = posts
+                .iter()
+                .filter(|post| post.author == own && post.parent.is_none())
+                .map(|post| (post.uri.to_string(), post.created_at))
+                .collect();
+            let is_old = posts
+                .iter()
+                .map(|post| post.created_at)
+                .min()
+                .is_none_or(|at| Timestamp::now().duration_since(at) > BACKFILL);
             for post in posts {
                 self.remember_text(post.uri, post.text);
             }
@@ -97,7 +112,9 @@ impl Reader {
         match kind(&thread.thread) {
             Kind::Post => Ok(thread.thread),
             Kind::Absent => Err(PlatformError::Gone),
-            Kind::Blocked => Err(PlatformError::Permanent("the author of this thread and our account block each other".to_owned())),
+            Kind::Blocked => Err(PlatformError::Permanent(
+                "the author of this thread and our account block each other".to_owned(),
+            )),
         }
     }
 
@@ -135,8 +152,11 @@ impl Reader {
         if !cursor.posts.was_read(post, Timestamp::now(), digest) {
             return Ok(Vec::new());
         }
-        let mut comments: Vec<RawComment> =
-            found.into_iter().filter(|reply| reply.post.author != own).map(|reply| reply.post.into_comment(&root, post_text.clone(), reply.parent_text)).collect();
+        let mut comments: Vec<RawComment> = found
+            .into_iter()
+            .filter(|reply| reply.post.author != own)
+            .map(|reply| reply.post.into_comment(&root, post_text.clone(), reply.parent_text))
+            .collect();
         sort(&mut comments);
         Ok(comments)
     }
@@ -172,7 +192,10 @@ impl Reader {
         let page: Notifications = match read(self.network.query("app.bsky.notification.listNotifications", &parameters).await?) {
             Err(PlatformError::Permanent(_)) if page_token.is_some() => {
                 tracing::warn!("the server does not know its own page of notifications any more: the sweep begins again");
-                cursor.notifications = Sweep { low: cursor.notifications.low, ..Sweep::default() };
+                cursor.notifications = Sweep {
+                    low: cursor.notifications.low,
+                    ..Sweep::default()
+                };
                 cursor.notifications_read_at = Some(Timestamp::now());
                 return Ok(None);
             }
@@ -204,15 +227,21 @@ impl Reader {
                 answers.push((root, post));
             }
         }
-        let unknown: HashSet<String> = answers.iter().filter(|(root, _)| !self.post_texts.contains_key(root)).map(|(root, _)| root.to_string()).collect();
+        let unknown: HashSet<String> = answers
+            .iter()
+            .filter(|(root, _)| !self.post_texts.contains_key(root))
+            .map(|(root, _)| root.to_string())
+            .collect();
         let unknown: Vec<&str> = unknown.iter().map(String::as_str).collect();
         for chunk in unknown.chunks(POSTS_PER_REQUEST) {
             for post in self.network.posts(chunk).await? {
                 self.remember_text(post.uri, post.text);
             }
         }
-        let mut comments: Vec<RawComment> =
-            answers.into_iter().map(|(root, post)| post.into_comment(&root, self.post_texts.get(&root).cloned(), None)).collect();
+        let mut comments: Vec<RawComment> = answers
+            .into_iter()
+            .map(|(root, post)| post.into_comment(&root, self.post_texts.get(&root).cloned(), None))
+            .collect();
         sort(&mut comments);
         Ok(comments)
     }
@@ -240,26 +269,48 @@ impl Source for Reader {
             && is_due(cursor.notifications_read_at, self.pace.notifications, Timestamp::now())
             && let Some(comments) = self.read_notifications(&own, &mut cursor).await?
         {
-            return Ok(Page { comments, cursor: Some(cursor.write()), more: true });
+            return Ok(Page {
+                comments,
+                cursor: Some(cursor.write()),
+                more: true,
+            });
         }
         if is_due(cursor.posts_read_at, self.pace.posts, Timestamp::now()) {
             self.read_posts(&own, &mut cursor).await?;
         }
         let mut comments = Vec::new();
-        if let Some(post) = cursor.posts.due(&self.pace, &self.later, Timestamp::now()).map(|post| post.id.clone()) {
+        if let Some(post) = cursor
+            .posts
+            .due(&self.pace, &self.later, Timestamp::now())
+            .map(|post| post.id.clone())
+        {
             comments = self.read_due(&own, &post, &mut cursor).await?;
         }
         let more = cursor.posts.due(&self.pace, &self.later, Timestamp::now()).is_some();
-        Ok(Page { comments, cursor: Some(cursor.write()), more })
+        Ok(Page {
+            comments,
+            cursor: Some(cursor.write()),
+            more,
+        })
     }
 
     async fn presence(&mut self, native_ids: &[String]) -> Result<Vec<Presence>, PlatformError> {
         let mut answers = vec![Presence::Unknown; native_ids.len()];
-        let wanted: Vec<(usize, AtUri)> = native_ids.iter().enumerate().filter_map(|(index, id)| Some((index, AtUri::parse(id)?))).collect();
+        let wanted: Vec<(usize, AtUri)> = native_ids
+            .iter()
+            .enumerate()
+            .filter_map(|(index, id)| Some((index, AtUri::parse(id)?)))
+            .collect();
         let mut missing = Vec::new();
         for chunk in wanted.chunks(POSTS_PER_REQUEST) {
             let uris: Vec<&str> = chunk.iter().map(|(index, _)| native_ids[*index].as_str()).collect();
-            let mut posts: HashMap<AtUri, Post> = self.network.posts(&uris).await?.into_iter().map(|post| (post.uri.clone(), post)).collect();
+            let mut posts: HashMap<AtUri, Post> = self
+                .network
+                .posts(&uris)
+                .await?
+                .into_iter()
+                .map(|post| (post.uri.clone(), post))
+                .collect();
             for (index, uri) in chunk {
                 match posts.remove(uri) {
                     Some(post) => answers[*index] = present(post),
@@ -316,10 +367,16 @@ fn kind(node: &Value) -> Kind {
 fn walk(thread: &Value, known: &mut HashSet<AtUri>, found: &mut Vec<Found>) -> Vec<AtUri> {
     let mut cut = Vec::new();
     // A comment's text goes down to its answers; the text of the post, which is where a walk may begin, goes with every comment anyway.
-    let top_text = thread.get("post").and_then(Post::read).filter(|post| post.parent.is_some()).map(|post| post.text);
+    let top_text = thread
+        .get("post")
+        .and_then(Post::read)
+        .filter(|post| post.parent.is_some())
+        .map(|post| post.text);
     let mut waiting: Vec<(&Value, Option<String>)> = children(thread).map(|child| (child, top_text.clone())).collect();
     while let Some((node, parent_text)) = waiting.pop() {
-        let Some(post) = node.get("post").and_then(Post::read) else { continue };
+        let Some(post) = node.get("post").and_then(Post::read) else {
+            continue;
+        };
         if !known.insert(post.uri.clone()) {
             continue;
         }
@@ -355,12 +412,28 @@ fn sweep(before: &Sweep, times: &[Timestamp], next_page: Option<String>, digest:
     }
     let newest = times.iter().max().copied();
     let high = if begins { newest.max(before.low) } else { before.high };
-    let floor = before.low.unwrap_or_else(|| now.saturating_sub(BACKFILL).unwrap_or(now)).saturating_sub(SWEEP_OVERLAP).unwrap_or(Timestamp::MIN);
+    let floor = before
+        .low
+        .unwrap_or_else(|| now.saturating_sub(BACKFILL).unwrap_or(now))
+        .saturating_sub(SWEEP_OVERLAP)
+        .unwrap_or(Timestamp::MIN);
     let arrived = times.iter().min().is_none_or(|oldest| *oldest < floor);
     let digest = if begins { Some(digest) } else { before.digest.clone() };
     match next_page {
-        Some(page) if !arrived && before.pages < SWEEP_PAGES_MAX => Sweep { low: before.low, high, page: Some(page), pages: before.pages + 1, digest },
-        _ => Sweep { low: high, high: None, page: None, pages: 0, digest },
+        Some(page) if !arrived && before.pages < SWEEP_PAGES_MAX => Sweep {
+            low: before.low,
+            high,
+            page: Some(page),
+            pages: before.pages + 1,
+            digest,
+        },
+        _ => Sweep {
+            low: high,
+            high: None,
+            page: None,
+            pages: 0,
+            digest,
+        },
     }
 }
 

@@ -136,8 +136,16 @@ impl Post {
         // The author writes createdAt and may write anything; the network saw it at indexedAt.
         let claimed = view.record.created_at.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
         let pictures = descriptions(view.record.embed.as_ref());
-        let text = std::iter::once(view.record.text.trim_end().to_owned()).chain(pictures).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n");
-        let (root, parent) = view.record.reply.map(|reply| (AtUri::parse(&reply.root.uri), AtUri::parse(&reply.parent.uri))).unwrap_or_default();
+        let text = std::iter::once(view.record.text.trim_end().to_owned())
+            .chain(pictures)
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join("\n");
+        let (root, parent) = view
+            .record
+            .reply
+            .map(|reply| (AtUri::parse(&reply.root.uri), AtUri::parse(&reply.parent.uri)))
+            .unwrap_or_default();
         Some(Self {
             uri: AtUri::parse(&view.uri)?,
             cid: view.cid,
@@ -175,8 +183,16 @@ impl Post {
 /// The descriptions of the pictures in an embed: what is written there is part of the post.
 fn descriptions(embed: Option<&Value>) -> Vec<String> {
     let Some(embed) = embed else { return Vec::new() };
-    let images = embed.get("images").or_else(|| embed.get("media")?.get("images")).and_then(Value::as_array);
-    images.into_iter().flatten().filter_map(|image| image.get("alt")?.as_str()).map(|alt| alt.trim().to_owned()).collect()
+    let images = embed
+        .get("images")
+        .or_else(|| embed.get("media")?.get("images"))
+        .and_then(Value::as_array);
+    images
+        .into_iter()
+        .flatten()
+        .filter_map(|image| image.get("alt")?.as_str())
+        .map(|alt| alt.trim().to_owned())
+        .collect()
 }
 
 /// `at://did/collection/key`.
@@ -214,7 +230,13 @@ mod tests {
 
     #[test]
     fn addresses_are_checked() {
-        let check = |text: &str, expected: bool| assert_eq!(AtUri::parse(text).map(|uri| uri.to_string()).is_some_and(|back| back == text), expected, "{text}");
+        let check = |text: &str, expected: bool| {
+            assert_eq!(
+                AtUri::parse(text).map(|uri| uri.to_string()).is_some_and(|back| back == text),
+                expected,
+                "{text}"
+            )
+        };
         check("at://did:plc:uncnhz437gaegtlaecw6jywe/app.bsky.feed.post/3n2zbdv4wrc2p", true);
         check("at://did:web:example.org/app.bsky.feed.post/3n2zbdv4wrc2p", true);
         check("at://ministere.test/app.bsky.feed.post/3n2", false);
@@ -237,8 +259,15 @@ mod tests {
         };
         assert_eq!(post("2999-01-01T00:00:00Z").created_at.to_string(), "2026-11-23T23:19:36.209Z");
         assert_eq!(post("never").created_at.to_string(), "2026-11-23T23:19:36.209Z");
-        let comment = post("2026-11-23T23:19:00Z").into_comment(&AtUri::parse("at://did:plc:m/app.bsky.feed.post/r").expect("an address"), None, None);
-        assert_eq!((comment.text.as_str(), comment.language.as_deref()), ("C’est honteux\nune affiche", Some("fr")));
+        let comment = post("2026-11-23T23:19:00Z").into_comment(
+            &AtUri::parse("at://did:plc:m/app.bsky.feed.post/r").expect("an address"),
+            None,
+            None,
+        );
+        assert_eq!(
+            (comment.text.as_str(), comment.language.as_deref()),
+            ("C’est honteux\nune affiche", Some("fr"))
+        );
         assert_eq!(comment.created_at.to_string(), "2026-11-23T23:19:00Z");
         assert_eq!(comment.parent.as_deref(), Some("at://did:plc:m/app.bsky.feed.post/p"));
         assert_eq!(comment.permalink.as_deref(), Some("https://bsky.app/profile/did:plc:a/post/1"));

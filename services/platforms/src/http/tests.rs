@@ -11,7 +11,11 @@ use tokio::net::TcpListener;
 
 use super::*;
 
-const FAST: Limits = Limits { connect: Duration::from_millis(500), total: Duration::from_millis(500), body_bytes_max: 10_000 };
+const FAST: Limits = Limits {
+    connect: Duration::from_millis(500),
+    total: Duration::from_millis(500),
+    body_bytes_max: 10_000,
+};
 
 async fn serve(router: Router) -> anyhow::Result<Url> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -46,9 +50,21 @@ async fn every_misbehaviour_has_its_class() -> anyhow::Result<()> {
         .route("/422", get(|| async { answer(422, &[], "{}") }))
         .route("/garbage", get(|| async { answer(200, &[], "<html>SECRET") }))
         .route("/empty", get(|| async { answer(200, &[], "") }))
-        .route("/not-gzip", get(|| async { answer(200, &[("content-encoding", "gzip")], "SECRET") }))
+        .route(
+            "/not-gzip",
+            get(|| async { answer(200, &[("content-encoding", "gzip")], "SECRET") }),
+        )
         .route("/large", get(|| async { answer(200, &[], " ".repeat(20_000)) }))
-        .route("/endless", get(|| async { answer(200, &[], Body::from_stream(futures::stream::repeat_with(|| Ok::<_, std::io::Error>(" ".repeat(1000))))) }))
+        .route(
+            "/endless",
+            get(|| async {
+                answer(
+                    200,
+                    &[],
+                    Body::from_stream(futures::stream::repeat_with(|| Ok::<_, std::io::Error>(" ".repeat(1000)))),
+                )
+            }),
+        )
         .route("/slow", get(|| async { tokio::time::sleep(Duration::from_secs(60)).await }));
     let base = serve(router).await?;
     let check = async |path: &str, expected: &str| {
@@ -106,7 +122,10 @@ async fn redirects_are_not_followed() -> anyhow::Result<()> {
     let target: &'static str = String::from(elsewhere).leak();
     let base = serve(Router::new().fallback(move || async move { answer(302, &[("location", target)], "") })).await?;
     let error = ask(&base, "x").await.expect_err("a redirect is no answer");
-    assert!(matches!(&error, PlatformError::Permanent(message) if message.contains("base_url")), "{error:?}");
+    assert!(
+        matches!(&error, PlatformError::Permanent(message) if message.contains("base_url")),
+        "{error:?}"
+    );
     assert_eq!(asked.load(Ordering::SeqCst), 0);
     Ok(())
 }
@@ -122,7 +141,10 @@ async fn a_limit_announced_as_used_up_is_not_hit() -> anyhow::Result<()> {
     .await?;
     let http = Http::new(&base, false, FAST)?;
     http.send(Ask::get(&["x"], &[])).await?;
-    assert!(matches!(http.send(Ask::get(&["x"], &[])).await, Err(PlatformError::Throttled { until: Some(_) })));
+    assert!(matches!(
+        http.send(Ask::get(&["x"], &[])).await,
+        Err(PlatformError::Throttled { until: Some(_) })
+    ));
     assert_eq!(asked.load(Ordering::SeqCst), 1);
     Ok(())
 }
@@ -131,7 +153,10 @@ async fn a_limit_announced_as_used_up_is_not_hit() -> anyhow::Result<()> {
 fn an_id_cannot_lead_elsewhere() -> anyhow::Result<()> {
     let http = Http::new(&"https://example.org/mastodon/".parse()?, true, FAST)?;
     let url = http.url(&["api", "v1", "statuses", "../../admin?x#y"], &[("q", "a&b=c")])?;
-    assert_eq!(url.as_str(), "https://example.org/mastodon/api/v1/statuses/..%2F..%2Fadmin%3Fx%23y?q=a%26b%3Dc");
+    assert_eq!(
+        url.as_str(),
+        "https://example.org/mastodon/api/v1/statuses/..%2F..%2Fadmin%3Fx%23y?q=a%26b%3Dc"
+    );
     assert!(http.url(&["api", ".."], &[]).is_err());
     Ok(())
 }

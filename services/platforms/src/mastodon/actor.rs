@@ -32,12 +32,20 @@ enum Readable {
 
 impl Moderator {
     pub fn new(account: &ConnectorAccount, limits: Limits) -> Result<Self, PlatformError> {
-        Ok(Self { server: Server::new(account, limits)?, handle: account.handle.clone() })
+        Ok(Self {
+            server: Server::new(account, limits)?,
+            handle: account.handle.clone(),
+        })
     }
 
     async fn find(&self, on: &Subject) -> Result<Readable, PlatformError> {
-        let Some(author) = on.author_native.as_deref() else { return Ok(Readable::No) };
-        let own = match self.list(&["api", "v1", "reports"], &[("target_account_id", author), ("limit", "100")]).await? {
+        let Some(author) = on.author_native.as_deref() else {
+            return Ok(Readable::No);
+        };
+        let own = match self
+            .list(&["api", "v1", "reports"], &[("target_account_id", author), ("limit", "100")])
+            .await?
+        {
             Some(reports) => Some(reports),
             None => {
                 let reporter = self.server.account_id(self.handle.as_deref()).await?;
@@ -57,7 +65,10 @@ impl Moderator {
         };
         Ok(match own {
             None => Readable::No,
-            Some(reports) => reports.into_iter().find(|report| report.names(&on.native_id)).map_or(Readable::Absent, |report| Readable::Found(report.id)),
+            Some(reports) => reports
+                .into_iter()
+                .find(|report| report.names(&on.native_id))
+                .map_or(Readable::Absent, |report| Readable::Found(report.id)),
         })
     }
 
@@ -71,7 +82,10 @@ impl Moderator {
     }
 
     async fn send(&self, on: &Subject) -> Result<String, PlatformError> {
-        let author = on.author_native.as_deref().ok_or_else(|| PlatformError::Permanent("the author of the comment is not known, and a report must name them".to_owned()))?;
+        let author = on
+            .author_native
+            .as_deref()
+            .ok_or_else(|| PlatformError::Permanent("the author of the comment is not known, and a report must name them".to_owned()))?;
         let comment: String = on.comment.chars().take(COMMENT_CHARACTERS_MAX).collect();
         let body = json!({ "account_id": checked(author)?, "status_ids": [checked(&on.native_id)?], "comment": comment, "category": "other", "forward": false });
         let report: Report = self.server.post(&["api", "v1", "reports"], &body).await?.json()?;
@@ -87,7 +101,10 @@ impl Actor for Moderator {
 
     async fn act(&self, action: Action, on: &Subject) -> Result<Option<String>, PlatformError> {
         if action != Action::Report {
-            return Err(PlatformError::Permanent(format!("Mastodon offers no way to {} somebody else's reply", action.as_str())));
+            return Err(PlatformError::Permanent(format!(
+                "Mastodon offers no way to {} somebody else's reply",
+                action.as_str()
+            )));
         }
         match self.find(on).await? {
             Readable::Found(id) => Ok(Some(id)),

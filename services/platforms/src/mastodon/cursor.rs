@@ -38,7 +38,14 @@ pub(super) enum Mentions {
 
 impl Default for Cursor {
     fn default() -> Self {
-        Self { version: VERSION, account: None, posts: Posts::default(), posts_read_at: None, mentions: Mentions::Start, mentions_read_at: None }
+        Self {
+            version: VERSION,
+            account: None,
+            posts: Posts::default(),
+            posts_read_at: None,
+            mentions: Mentions::Start,
+            mentions_read_at: None,
+        }
     }
 }
 

@@ -23,11 +23,15 @@ struct Server {
 
 impl Server {
     fn new(account: &ConnectorAccount, limits: Limits) -> Result<Self, PlatformError> {
-        let base = account
-            .base_url
-            .as_ref()
-            .ok_or_else(|| PlatformError::Permanent("a Mastodon account needs base_url, the address of its server, such as https://mastodon.social".to_owned()))?;
-        Ok(Self { http: Http::new(base, account.token.is_some(), limits)?, token: account.token.clone() })
+        let base = account.base_url.as_ref().ok_or_else(|| {
+            PlatformError::Permanent(
+                "a Mastodon account needs base_url, the address of its server, such as https://mastodon.social".to_owned(),
+            )
+        })?;
+        Ok(Self {
+            http: Http::new(base, account.token.is_some(), limits)?,
+            token: account.token.clone(),
+        })
     }
 
     async fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Reply, PlatformError> {
@@ -41,10 +45,16 @@ impl Server {
     /// The id of the account named `handle`, or of the token's owner.
     async fn account_id(&self, handle: Option<&str>) -> Result<String, PlatformError> {
         let account: wire::Account = match handle {
-            Some(handle) => self.get(&["api", "v1", "accounts", "lookup"], &[("acct", &self.local_name(handle))]).await?.json().map_err(|error| match error {
-                PlatformError::Gone => PlatformError::Permanent(format!("{} knows no account of the name in `handle`: correct it", self.http.host())),
-                other => other,
-            })?,
+            Some(handle) => self
+                .get(&["api", "v1", "accounts", "lookup"], &[("acct", &self.local_name(handle))])
+                .await?
+                .json()
+                .map_err(|error| match error {
+                    PlatformError::Gone => {
+                        PlatformError::Permanent(format!("{} knows no account of the name in `handle`: correct it", self.http.host()))
+                    }
+                    other => other,
+                })?,
             None => self.get(&["api", "v1", "accounts", "verify_credentials"], &[]).await?.json()?,
         };
         Ok(account.id)

@@ -50,7 +50,9 @@ pub(crate) struct Reader {
 impl Reader {
     pub fn new(account: &ConnectorAccount, limits: Limits) -> Result<Self, PlatformError> {
         if account.handle.is_none() && account.token.is_none() {
-            return Err(PlatformError::Permanent("a Mastodon account that is watched needs `handle`, or a token".to_owned()));
+            return Err(PlatformError::Permanent(
+                "a Mastodon account that is watched needs `handle`, or a token".to_owned(),
+            ));
         }
         Ok(Self {
             server: Server::new(account, limits)?,
@@ -69,7 +71,10 @@ impl Reader {
     }
 
     async fn context(&self, id: &str) -> Result<Context, PlatformError> {
-        self.server.get(&["api", "v1", "statuses", checked(id)?, "context"], &[]).await?.json()
+        self.server
+            .get(&["api", "v1", "statuses", checked(id)?, "context"], &[])
+            .await?
+            .json()
     }
 
     /// Looks for new posts: the newest page, and older ones until a known post, the age limit or the page limit.
@@ -84,7 +89,10 @@ impl Reader {
             let statuses: Vec<Status> = page.iter().filter_map(|raw| Status::read(raw)).collect();
             let ids: Vec<String> = statuses.iter().map(|status| status.id.clone()).collect();
             let oldest_at = statuses.iter().map(|status| status.created_at).min();
-            let posts: Vec<Status> = statuses.into_iter().filter(|status| status.is_public() && status.in_reply_to_id.is_none() && status.reblog.is_none()).collect();
+            let posts: Vec<Status> = statuses
+                .into_iter()
+                .filter(|status| status.is_public() && status.in_reply_to_id.is_none() && status.reblog.is_none())
+                .collect();
             let found = posts.len();
             let mut seen = Vec::with_capacity(found);
             for post in posts {
@@ -136,10 +144,16 @@ impl Reader {
         }
         let mut asked = HashSet::new();
         while asked.len() < BRANCHES_MAX {
-            let Some(branch) = cut_branch(&replies, &asked) else { return Ok(replies) };
+            let Some(branch) = cut_branch(&replies, &asked) else {
+                return Ok(replies);
+            };
             let known: HashSet<String> = replies.iter().map(|(status, _)| status.id.clone()).collect();
             match self.context(&branch).await {
-                Ok(context) => replies.extend(read_all(context.descendants).into_iter().filter(|(status, _)| !known.contains(&status.id))),
+                Ok(context) => replies.extend(
+                    read_all(context.descendants)
+                        .into_iter()
+                        .filter(|(status, _)| !known.contains(&status.id)),
+                ),
                 Err(PlatformError::Gone) => {}
                 Err(error) => return Err(error),
             }
@@ -209,7 +223,11 @@ impl Reader {
             let Some(raw) = notification.status else { continue };
             let Some(status) = Status::read(&raw) else { continue };
             let is_comment = status.is_public() && status.account.id != own && status.in_reply_to_account_id.as_deref() == Some(own);
-            if let Some(comment) = if is_comment { self.mention(status, &raw, cursor).await? } else { None } {
+            if let Some(comment) = if is_comment {
+                self.mention(status, &raw, cursor).await?
+            } else {
+                None
+            } {
                 comments.push(comment);
             }
         }
@@ -224,7 +242,9 @@ impl Reader {
 
     /// The comment in a mention, with the thread it belongs to. None where that is gone since.
     async fn mention(&mut self, status: Status, raw: &RawValue, cursor: &Cursor) -> Result<Option<RawComment>, PlatformError> {
-        let Some(parent) = status.in_reply_to_id.clone() else { return Ok(None) };
+        let Some(parent) = status.in_reply_to_id.clone() else {
+            return Ok(None);
+        };
         let (post, parent_text) = if cursor.posts.contains(&parent) {
             (parent, None)
         } else {
@@ -233,7 +253,10 @@ impl Reader {
                 Err(PlatformError::Gone) => return Ok(None),
                 Err(error) => return Err(error),
             };
-            let text_of_parent = ancestors.iter().find(|(ancestor, _)| ancestor.id == parent && ancestor.in_reply_to_id.is_some()).map(|(ancestor, _)| ancestor.text());
+            let text_of_parent = ancestors
+                .iter()
+                .find(|(ancestor, _)| ancestor.id == parent && ancestor.in_reply_to_id.is_some())
+                .map(|(ancestor, _)| ancestor.text());
             (ancestors.into_iter().next().map_or(parent, |(root, _)| root.id), text_of_parent)
         };
         let post_text = match self.post_text(&post).await {
@@ -261,20 +284,33 @@ impl Source for Reader {
     async fn poll(&mut self, cursor: Option<&str>) -> Result<Page, PlatformError> {
         let mut cursor = Cursor::read(cursor);
         let own = self.own_id(&mut cursor).await?;
-        if self.server.token.is_some() && is_due(cursor.mentions_read_at, self.pace.notifications, Timestamp::now())
+        if self.server.token.is_some()
+            && is_due(cursor.mentions_read_at, self.pace.notifications, Timestamp::now())
             && let Some(comments) = self.read_mentions(&own, &mut cursor).await?
         {
-            return Ok(Page { comments, cursor: Some(cursor.write()), more: true });
+            return Ok(Page {
+                comments,
+                cursor: Some(cursor.write()),
+                more: true,
+            });
         }
         if is_due(cursor.posts_read_at, self.pace.posts, Timestamp::now()) {
             self.read_posts(&own, &mut cursor).await?;
         }
         let mut comments = Vec::new();
-        if let Some(post) = cursor.posts.due(&self.pace, &self.later, Timestamp::now()).map(|post| post.id.clone()) {
+        if let Some(post) = cursor
+            .posts
+            .due(&self.pace, &self.later, Timestamp::now())
+            .map(|post| post.id.clone())
+        {
             comments = self.read_due(&own, &post, &mut cursor).await?;
         }
         let more = cursor.posts.due(&self.pace, &self.later, Timestamp::now()).is_some();
-        Ok(Page { comments, cursor: Some(cursor.write()), more })
+        Ok(Page {
+            comments,
+            cursor: Some(cursor.write()),
+            more,
+        })
     }
 
     async fn presence(&mut self, native_ids: &[String]) -> Result<Vec<Presence>, PlatformError> {
@@ -341,7 +377,9 @@ impl Reader {
     }
 
     async fn present(&mut self, raw: &RawValue) -> Presence {
-        let Some(status) = Status::read(raw) else { return Presence::Unknown };
+        let Some(status) = Status::read(raw) else {
+            return Presence::Unknown;
+        };
         let post = match self.roots.get(&status.id) {
             Some(post) => post.clone(),
             None => self.root(&status).await,
@@ -402,7 +440,10 @@ fn cut_branch(replies: &[(Status, Box<RawValue>)], asked: &HashSet<String>) -> O
 
 /// Changes when a reply comes, goes or is edited; not when somebody likes it.
 fn digest(replies: &[(Status, Box<RawValue>)]) -> String {
-    let mut lines: Vec<String> = replies.iter().map(|(status, _)| format!("{} {:?} {}", status.id, status.edited_at, status.text())).collect();
+    let mut lines: Vec<String> = replies
+        .iter()
+        .map(|(status, _)| format!("{} {:?} {}", status.id, status.edited_at, status.text()))
+        .collect();
     lines.sort_unstable();
     let mut hash = Sha256::new();
     for line in lines {
@@ -421,13 +462,25 @@ fn follow(before: &Mentions, page: &[Notification], now: Timestamp) -> Mentions 
             other => other.clone(),
         };
     };
-    let is_old = page.iter().filter_map(|notification| notification.created_at).min().is_some_and(|at| now.duration_since(at) > BACKFILL);
+    let is_old = page
+        .iter()
+        .filter_map(|notification| notification.created_at)
+        .min()
+        .is_some_and(|at| now.duration_since(at) > BACKFILL);
     match before {
         Mentions::Forward { .. } => Mentions::Forward { min_id: high.to_owned() },
         Mentions::Start if is_old => Mentions::Forward { min_id: high.to_owned() },
-        Mentions::Start => Mentions::Backfill { high: high.to_owned(), max_id: low.to_owned(), pages: 1 },
+        Mentions::Start => Mentions::Backfill {
+            high: high.to_owned(),
+            max_id: low.to_owned(),
+            pages: 1,
+        },
         Mentions::Backfill { high, pages, .. } if is_old || *pages >= BACKFILL_PAGES_MAX => Mentions::Forward { min_id: high.clone() },
-        Mentions::Backfill { high, pages, .. } => Mentions::Backfill { high: high.clone(), max_id: low.to_owned(), pages: pages + 1 },
+        Mentions::Backfill { high, pages, .. } => Mentions::Backfill {
+            high: high.clone(),
+            max_id: low.to_owned(),
+            pages: pages + 1,
+        },
     }
 }
 

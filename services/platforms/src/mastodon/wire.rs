@@ -100,7 +100,11 @@ impl Status {
                 None
             }
             Err(error) => {
-                tracing::warn!(line = error.line(), column = error.column(), "a status is not of the form expected; it is left out");
+                tracing::warn!(
+                    line = error.line(),
+                    column = error.column(),
+                    "a status is not of the form expected; it is left out"
+                );
                 None
             }
         }
@@ -115,9 +119,22 @@ impl Status {
     pub fn text(&self) -> String {
         let warning = self.spoiler_text.as_deref().unwrap_or_default().trim().to_owned();
         let content = to_text(self.content.as_deref().unwrap_or_default());
-        let answers = self.poll.iter().flat_map(|poll| &poll.options).map(|option| option.title.trim().to_owned());
-        let pictures = self.media_attachments.iter().filter_map(|media| media.description.as_deref()).map(|text| text.trim().to_owned());
-        let parts: Vec<String> = [warning, content].into_iter().chain(answers).chain(pictures).filter(|part| !part.is_empty()).collect();
+        let answers = self
+            .poll
+            .iter()
+            .flat_map(|poll| &poll.options)
+            .map(|option| option.title.trim().to_owned());
+        let pictures = self
+            .media_attachments
+            .iter()
+            .filter_map(|media| media.description.as_deref())
+            .map(|text| text.trim().to_owned());
+        let parts: Vec<String> = [warning, content]
+            .into_iter()
+            .chain(answers)
+            .chain(pictures)
+            .filter(|part| !part.is_empty())
+            .collect();
         parts.join("\n")
     }
 
@@ -164,7 +181,11 @@ pub(super) fn oldest<'a>(ids: impl Iterator<Item = &'a str>) -> Option<&'a str> 
 
 /// Refuses an id that is none before it goes into a request.
 pub(super) fn checked(id: &str) -> Result<&str, PlatformError> {
-    if is_id(id) { Ok(id) } else { Err(PlatformError::Permanent("not an id of this platform".to_owned())) }
+    if is_id(id) {
+        Ok(id)
+    } else {
+        Err(PlatformError::Permanent("not an id of this platform".to_owned()))
+    }
 }
 
 #[cfg(test)]
@@ -191,6 +212,9 @@ mod tests {
     fn the_newest_id_is_found_among_numbers_and_ulids() {
         assert_eq!(newest(["9", "10", "8"].into_iter()), Some("10"));
         assert_eq!(oldest(["9", "10", "8"].into_iter()), Some("8"));
-        assert_eq!(newest(["01M85B9BZPPP90CWM4QSW3MTED", "01M85B9C0FERW0R85EQMJRP7FN"].into_iter()), Some("01M85B9C0FERW0R85EQMJRP7FN"));
+        assert_eq!(
+            newest(["01M85B9BZPPP90CWM4QSW3MTED", "01M85B9C0FERW0R85EQMJRP7FN"].into_iter()),
+            Some("01M85B9C0FERW0R85EQMJRP7FN")
+        );
     }
 }
