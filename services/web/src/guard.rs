@@ -40,7 +40,18 @@ pub(crate) async fn begin_session(session: &Session, known: &Known) -> Result<()
     session.flush().await?;
     let now = Timestamp::now().as_millisecond();
     let csrf = hex::encode(rand::random::<[u8; 32]>());
-    session.insert(SESSION_KEY, SignIn { user: known.user.id, generation: known.generation, csrf, since_ms: now, seen_ms: now }).await
+    session
+        .insert(
+            SESSION_KEY,
+            SignIn {
+                user: known.user.id,
+                generation: known.generation,
+                csrf,
+                since_ms: now,
+                seen_ms: now,
+            },
+        )
+        .await
 }
 
 /// The middleware.
@@ -74,7 +85,9 @@ async fn identify(web: &Web, session: &Session, headers: &HeaderMap) -> anyhow::
     if !headers.contains_key(header::COOKIE) {
         return Ok(None);
     }
-    let Some(mut sign_in) = session.get::<SignIn>(SESSION_KEY).await? else { return Ok(None) };
+    let Some(mut sign_in) = session.get::<SignIn>(SESSION_KEY).await? else {
+        return Ok(None);
+    };
     let now = Timestamp::now().as_millisecond();
     let too_old = now - sign_in.since_ms > ms(web.config.session_longest.0);
     let known = web.users.by_id(sign_in.user).await?;
@@ -101,7 +114,9 @@ async fn admit(web: &Web, path: &str, user: Option<&User>, request: Request) -> 
     if path == "/sign-in" {
         return Ok(request);
     }
-    let Some(user) = user else { return Err(Box::new(Redirect::to("/sign-in?ended=yes").into_response())) };
+    let Some(user) = user else {
+        return Err(Box::new(Redirect::to("/sign-in?ended=yes").into_response()));
+    };
     let (parts, body) = request.into_parts();
     let is_form = parts
         .headers
@@ -140,8 +155,9 @@ fn from_here(headers: &HeaderMap, public_url: Option<&str>) -> bool {
 
 /// The value of a field of a form.
 pub(crate) fn field(form: &[u8], name: &str) -> Option<String> {
-    let fields = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&format!("/?{}", std::str::from_utf8(form).ok()?).parse().ok()?).ok()?;
-    fields.0.into_iter().find(|(key, _)| key == name).map(|(_, value)| value)
+    url::form_urlencoded::parse(form)
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
 }
 
 /// Whether two secrets are equal, in a time that tells nothing of where they differ.
@@ -166,18 +182,35 @@ fn refuse(user: Option<&User>, language: Language, status: StatusCode) -> Respon
     let title = language.pick("Demande refusée", "Request refused");
     let text = match status {
         StatusCode::PAYLOAD_TOO_LARGE => language.pick("Le formulaire est trop volumineux.", "The form is too large."),
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => language.pick("Ce type de formulaire n’est pas accepté ici.", "This type of form is not accepted here."),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => language.pick(
+            "Ce type de formulaire n’est pas accepté ici.",
+            "This type of form is not accepted here.",
+        ),
         _ => language.pick(
             "Le formulaire ne venait pas de cette page, ou la page était trop ancienne. Rechargez la page et recommencez.",
             "The form did not come from this page, or the page was too old. Reload the page and try again.",
         ),
     };
-    (status, layout::document(language, user, Nav::None, title, &maud::html! { p { (text) } p { a href="/" { (language.pick("Revenir à l’accueil", "Back to the start")) } } })).into_response()
+    (
+        status,
+        layout::document(
+            language,
+            user,
+            Nav::None,
+            title,
+            &maud::html! { p { (text) } p { a href="/" { (language.pick("Revenir à l’accueil", "Back to the start")) } } },
+        ),
+    )
+        .into_response()
 }
 
 fn unavailable() -> Response {
     let body = maud::html! { p { "Le service est momentanément indisponible. Réessayez dans un instant." } };
-    (StatusCode::SERVICE_UNAVAILABLE, layout::document(Language::Fr, None, Nav::None, "Service indisponible", &body)).into_response()
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        layout::document(Language::Fr, None, Nav::None, "Service indisponible", &body),
+    )
+        .into_response()
 }
 
 /// Milliseconds of a duration.
@@ -202,7 +235,10 @@ pub(crate) async fn headers(State(web): State<Web>, request: Request, next: Next
     set(header::REFERRER_POLICY, "same-origin");
     set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
     set(HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
-    set(HeaderName::from_static("permissions-policy"), "camera=(), microphone=(), geolocation=(), payment=(), usb=()");
+    set(
+        HeaderName::from_static("permissions-policy"),
+        "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+    );
     if !asset {
         set(header::CACHE_CONTROL, "no-store");
     }
@@ -221,7 +257,14 @@ mod tests {
         let cases: [(&[(&'static str, &str)], bool); 8] = [
             (&[], true),
             (&[("sec-fetch-site", "same-origin")], true),
-            (&[("sec-fetch-site", "cross-site"), ("host", "vigie.fr"), ("origin", "http://vigie.fr")], false),
+            (
+                &[
+                    ("sec-fetch-site", "cross-site"),
+                    ("host", "vigie.fr"),
+                    ("origin", "http://vigie.fr"),
+                ],
+                false,
+            ),
             (&[("sec-fetch-site", "same-site")], false),
             (&[("host", "127.0.0.1:8080"), ("origin", "http://127.0.0.1:8080")], true),
             (&[("host", "127.0.0.1:8080"), ("origin", "http://evil.example")], false),
@@ -242,6 +285,11 @@ mod tests {
     fn reads_fields_and_compares() {
         assert_eq!(field(b"a=1&csrf=x%2By&csrf=z", "csrf").as_deref(), Some("x+y"));
         assert_eq!(field(b"a=1", "csrf"), None);
+        assert_eq!(field("note=é&csrf=x".as_bytes(), "csrf").as_deref(), Some("x"));
+        assert_eq!(
+            field(format!("note={}&csrf=x", "n".repeat(100_000)).as_bytes(), "csrf").as_deref(),
+            Some("x")
+        );
         assert!(same("abc", "abc") && !same("abc", "abd") && !same("", ""));
         assert_eq!(encode_component("/archive?q=a b"), "/archive%3Fq%3Da%20b");
     }

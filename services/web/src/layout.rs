@@ -24,16 +24,31 @@ pub enum Nav {
     Archive,
     /// Editions.
     Barometer,
+    /// Who may sign in.
+    Users,
     /// A page outside the navigation.
     None,
 }
 
-const ENTRIES: [(Nav, &str, &str, &str, &[Role]); 5] = [
-    (Nav::Queue, "/queue", "À traiter", "Queue", &[Role::Moderator, Role::Lead, Role::Admin]),
-    (Nav::Decisions, "/decisions", "Mes décisions", "My decisions", &[Role::Moderator, Role::Lead, Role::Admin]),
+const ENTRIES: [(Nav, &str, &str, &str, &[Role]); 6] = [
+    (
+        Nav::Queue,
+        "/queue",
+        "À traiter",
+        "Queue",
+        &[Role::Moderator, Role::Lead, Role::Admin],
+    ),
+    (
+        Nav::Decisions,
+        "/decisions",
+        "Mes décisions",
+        "My decisions",
+        &[Role::Moderator, Role::Lead, Role::Admin],
+    ),
     (Nav::Actions, "/actions", "Actions", "Actions", &Role::ALL),
     (Nav::Archive, "/archive", "Signalements", "Threat reports", &Role::ALL),
     (Nav::Barometer, "/barometer", "Baromètre", "Barometer", &Role::ALL),
+    (Nav::Users, "/users", "Utilisateurs", "Users", &[Role::Admin]),
 ];
 
 /// The whole document. `title` is the heading of level 1, and the title of the window.
@@ -90,7 +105,7 @@ fn banner(language: Language, user: Option<&User>, nav: Nav) -> Markup {
                 }
                 @if let Some(user) = user {
                     div.who {
-                        span { span.visually-hidden { (language.pick("Connecté·e sous le nom de ", "Signed in as ")) } (user.pseudonym) }
+                        a href="/account" { span.visually-hidden { (language.pick("Mon compte : ", "My account: ")) } (user.pseudonym) }
                         form method="post" action="/language" {
                             (csrf_field(user))
                             input type="hidden" name="language" value=(language.other().as_str());

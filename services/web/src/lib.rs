@@ -4,28 +4,31 @@
 //! the guard round all routes of the process. Sessions, users and failed sign-ins are in the database: a restart signs nobody out.
 //! What this crate does not do: it knows nothing of comments beyond the words for their categories.
 
+mod account;
 mod assets;
 mod guard;
 mod layout;
 mod password;
+mod people;
 mod schema;
 mod session;
 mod signin;
-mod throttle;
 pub mod text;
+mod throttle;
 mod user;
 mod users;
 pub mod words;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use serde::{Deserialize, Serialize};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_sessions::cookie::SameSite;
 use tower_sessions::{Expiry, SessionManagerLayer};
+use vigie_domain::InstitutionId;
 use vigie_runtime::Runtime;
 use vigie_runtime::units::Interval;
 
@@ -51,7 +54,12 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { public_url: None, client_address_header: None, session_idle: Interval::seconds(2 * 3600), session_longest: Interval::seconds(12 * 3600) }
+        Self {
+            public_url: None,
+            client_address_header: None,
+            session_idle: Interval::seconds(2 * 3600),
+            session_longest: Interval::seconds(12 * 3600),
+        }
     }
 }
 
@@ -68,6 +76,8 @@ pub struct Web {
     users: Users,
     store: session::Store,
     throttle: throttle::Throttle,
+    /// Those that have an account, to choose from.
+    institutions: Arc<BTreeSet<InstitutionId>>,
 }
 
 impl Web {
@@ -77,12 +87,25 @@ impl Web {
     /// A public address that is none, or a database that cannot be opened.
     pub async fn open(config: Config, runtime: &Runtime) -> anyhow::Result<Self> {
         if let Some(url) = &config.public_url {
-            let sound = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).is_some_and(|host| !host.trim_end_matches('/').is_empty());
-            anyhow::ensure!(sound, "[web] public_url is `{url}`: write it with its scheme, such as https://vigie.example.fr");
+            let sound = url
+                .strip_prefix("https://")
+                .or_else(|| url.strip_prefix("http://"))
+                .is_some_and(|host| !host.trim_end_matches('/').is_empty());
+            anyhow::ensure!(
+                sound,
+                "[web] public_url is `{url}`: write it with its scheme, such as https://vigie.example.fr"
+            );
         }
-        let database = runtime.databases.open("web", schema::MIGRATIONS).await.context("could not open the database of the pages")?;
+        let database = users::database(&runtime.databases).await?;
         let users = Users::new(database.clone()).await?;
-        Ok(Self { config: Arc::new(config), users, store: session::Store::new(database.clone()), throttle: throttle::Throttle::new(database) })
+        let institutions = runtime.accounts.iter().map(|account| account.institution.clone()).collect();
+        Ok(Self {
+            config: Arc::new(config),
+            users,
+            store: session::Store::new(database.clone()),
+            throttle: throttle::Throttle::new(database),
+            institutions: Arc::new(institutions),
+        })
     }
 
     /// The people.
@@ -102,6 +125,8 @@ impl Web {
             .with_expiry(Expiry::OnInactivity(idle));
         routes
             .merge(signin::routes(self.clone()))
+            .merge(account::routes(self.clone()))
+            .merge(people::routes(self.clone()))
             .merge(assets::routes())
             .layer(from_fn_with_state(self.clone(), guard::guard))
             .layer(sessions)

@@ -55,7 +55,10 @@ impl Passwords {
         let permits = Arc::new(Semaphore::new(AT_ONCE_MAX));
         let unknown: [u8; 32] = rand::random();
         let decoy = tokio::task::spawn_blocking(move || hash(&hex::encode(unknown))).await??;
-        Ok(Self { permits, decoy: decoy.into() })
+        Ok(Self {
+            permits,
+            decoy: decoy.into(),
+        })
     }
 
     pub(crate) async fn hash(&self, password: String) -> anyhow::Result<String> {
@@ -78,7 +81,10 @@ impl Passwords {
 }
 
 fn hash(password: &str) -> anyhow::Result<String> {
-    let hash = Argon2::default().hash_password(password.as_bytes()).map_err(|error| anyhow::anyhow!("{error}")).context("could not hash a password")?;
+    let hash = Argon2::default()
+        .hash_password(password.as_bytes())
+        .map_err(|error| anyhow::anyhow!("{error}"))
+        .context("could not hash a password")?;
     Ok(hash.to_string())
 }
 

@@ -28,7 +28,10 @@ impl Store {
     /// Deletes what expired.
     pub(crate) async fn sweep(&self) -> std::result::Result<(), sqlx::Error> {
         let now = Timestamp::now().as_millisecond();
-        sqlx::query("DELETE FROM web_sessions WHERE expires_at <= $1").bind(now).execute(self.database.pool()).await?;
+        sqlx::query("DELETE FROM web_sessions WHERE expires_at <= $1")
+            .bind(now)
+            .execute(self.database.pool())
+            .await?;
         Ok(())
     }
 }
@@ -65,7 +68,9 @@ impl SessionStore for Store {
             }
             record.id = Id::default();
         }
-        Err(Error::Backend("eight random session ids were all taken: the random generator is broken".to_owned()))
+        Err(Error::Backend(
+            "eight random session ids were all taken: the random generator is broken".to_owned(),
+        ))
     }
 
     async fn save(&self, record: &Record) -> Result<()> {
@@ -90,11 +95,19 @@ impl SessionStore for Store {
         let Some((data, expires_at)) = row else { return Ok(None) };
         let data = serde_json::from_str(&data).map_err(|error| Error::Decode(error.to_string()))?;
         let expiry_date = time::OffsetDateTime::from_unix_timestamp(expires_at / 1000).map_err(|error| Error::Decode(error.to_string()))?;
-        Ok(Some(Record { id: *id, data, expiry_date }))
+        Ok(Some(Record {
+            id: *id,
+            data,
+            expiry_date,
+        }))
     }
 
     async fn delete(&self, id: &Id) -> Result<()> {
-        sqlx::query("DELETE FROM web_sessions WHERE id = $1").bind(key(id)).execute(self.database.pool()).await.map_err(|error| backend(&error))?;
+        sqlx::query("DELETE FROM web_sessions WHERE id = $1")
+            .bind(key(id))
+            .execute(self.database.pool())
+            .await
+            .map_err(|error| backend(&error))?;
         Ok(())
     }
 }

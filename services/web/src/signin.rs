@@ -28,18 +28,26 @@ pub(crate) fn routes(web: Web) -> Router {
 }
 
 /// Where a request comes from, for the limit on failures.
-struct Address(String);
+pub(crate) struct Address(pub(crate) String);
 
 impl FromRequestParts<Web> for Address {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Self::Rejection> {
-        let forwarded = web.config.client_address_header.as_deref().and_then(|name| parts.headers.get(name)).and_then(|value| value.to_str().ok());
+        let forwarded = web
+            .config
+            .client_address_header
+            .as_deref()
+            .and_then(|name| parts.headers.get(name))
+            .and_then(|value| value.to_str().ok());
         // The last entry is the one that our own proxy wrote; those before are the client's word.
         if let Some(address) = forwarded.and_then(|list| list.rsplit(',').next()) {
             return Ok(Self(address.trim().chars().take(64).collect()));
         }
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_string());
+        let peer = parts
+            .extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|info| info.0.ip().to_string());
         Ok(Self(peer.unwrap_or_else(|| "unknown".to_owned())))
     }
 }
@@ -83,28 +91,76 @@ async fn show(State(web): State<Web>, user: Option<User>, Query(asked): Query<As
     }
     let language: Language = asked.lang.as_deref().and_then(|tag| tag.parse().ok()).unwrap_or_default();
     let nobody_yet = web.users.is_empty().await.unwrap_or(false);
-    let message = asked.ended.is_some().then(|| language.pick("Votre session est terminée. Connectez-vous de nouveau.", "Your session has ended. Sign in again."));
-    answer(&web, StatusCode::OK, &Shown { language, next: local(next), login: "", message, nobody_yet })
+    let message = asked.ended.is_some().then(|| {
+        language.pick(
+            "Votre session est terminée. Connectez-vous de nouveau.",
+            "Your session has ended. Sign in again.",
+        )
+    });
+    answer(
+        &web,
+        StatusCode::OK,
+        &Shown {
+            language,
+            next: local(next),
+            login: "",
+            message,
+            nobody_yet,
+        },
+    )
 }
 
-async fn sign_in(State(web): State<Web>, session: Session, Address(address): Address, headers: HeaderMap, Form(given): Form<Credentials>) -> Response {
+async fn sign_in(
+    State(web): State<Web>,
+    session: Session,
+    Address(address): Address,
+    headers: HeaderMap,
+    Form(given): Form<Credentials>,
+) -> Response {
     let language: Language = given.lang.parse().unwrap_or_default();
     let next = local(&given.next);
     let login: String = given.login.chars().take(64).collect();
-    let again = |status, message| answer(&web, status, &Shown { language, next, login: &login, message: Some(message), nobody_yet: false });
+    let again = |status, message| {
+        answer(
+            &web,
+            status,
+            &Shown {
+                language,
+                next,
+                login: &login,
+                message: Some(message),
+                nobody_yet: false,
+            },
+        )
+    };
     if !cookie(&headers, FORM_COOKIE).is_some_and(|known| same(&given.form, known)) {
-        return again(StatusCode::FORBIDDEN, language.pick("La page était trop ancienne. Recommencez.", "The page was too old. Try again."));
+        return again(
+            StatusCode::FORBIDDEN,
+            language.pick("La page était trop ancienne. Recommencez.", "The page was too old. Try again."),
+        );
     }
     match attempt(&web, &session, &login, &given.password, &address).await {
         Ok(Attempt::Right) => Redirect::to(next).into_response(),
-        Ok(Attempt::Wrong) => again(StatusCode::UNAUTHORIZED, language.pick("Identifiant ou mot de passe incorrect.", "Wrong login or password.")),
+        Ok(Attempt::Wrong) => again(
+            StatusCode::UNAUTHORIZED,
+            language.pick("Identifiant ou mot de passe incorrect.", "Wrong login or password."),
+        ),
         Ok(Attempt::TooMany) => again(
             StatusCode::TOO_MANY_REQUESTS,
-            language.pick("Trop d’essais. Patientez quinze minutes avant de recommencer.", "Too many attempts. Wait a quarter of an hour before you try again."),
+            language.pick(
+                "Trop d’essais. Patientez quinze minutes avant de recommencer.",
+                "Too many attempts. Wait a quarter of an hour before you try again.",
+            ),
         ),
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "a sign-in could not be handled");
-            again(StatusCode::SERVICE_UNAVAILABLE, language.pick("Le service est momentanément indisponible.", "The service is unavailable for the moment."))
+            again(
+                StatusCode::SERVICE_UNAVAILABLE,
+                language.pick(
+                    "Le service est momentanément indisponible.",
+                    "The service is unavailable for the moment.",
+                ),
+            )
         }
     }
 }
@@ -142,11 +198,18 @@ async fn sign_out(session: Session) -> Response {
 }
 
 async fn set_language(State(web): State<Web>, user: User, request: Request) -> Response {
-    let back = request.headers().get(header::REFERER).and_then(|value| value.to_str().ok()).and_then(path_of).unwrap_or_else(|| "/queue".to_owned());
+    let back = request
+        .headers()
+        .get(header::REFERER)
+        .and_then(|value| value.to_str().ok())
+        .and_then(path_of)
+        .unwrap_or_else(|| "/queue".to_owned());
     let Ok(Form(choice)) = <Form<Choice> as axum::extract::FromRequest<()>>::from_request(request, &()).await else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    let Ok(language) = choice.language.parse() else { return StatusCode::BAD_REQUEST.into_response() };
+    let Ok(language) = choice.language.parse() else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
     match web.users.set_language(user.id, language).await {
         Ok(()) => Redirect::to(local(&back)).into_response(),
         Err(error) => {
@@ -210,7 +273,11 @@ fn first_user(language: Language) -> Markup {
 
 /// A path on this site, whatever was asked: an open redirection would lend our name to others.
 fn local(next: &str) -> &str {
-    let plain = next.starts_with('/') && !next.starts_with("//") && !next.contains('\\') && !next.chars().any(char::is_control) && next.len() <= 1024;
+    let plain = next.starts_with('/')
+        && !next.starts_with("//")
+        && !next.contains('\\')
+        && !next.chars().any(char::is_control)
+        && next.len() <= 1024;
     if plain && !next.starts_with("/sign-") { next } else { "/queue" }
 }
 

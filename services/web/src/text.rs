@@ -43,11 +43,19 @@ fn range(text: &str, from: usize, to: usize, marks: &[Mark]) -> Markup {
     let sound: Vec<(usize, usize, &str)> = marks
         .iter()
         .filter_map(|mark| {
-            let (start, end) = (text.ceil_char_boundary(mark.span[0].min(text.len())), text.floor_char_boundary(mark.span[1].min(text.len())));
+            let (start, end) = (
+                text.ceil_char_boundary(mark.span[0].min(text.len())),
+                text.floor_char_boundary(mark.span[1].min(text.len())),
+            );
             (start < end).then_some((start, end, mark.title.as_str()))
         })
         .collect();
-    edges.extend(sound.iter().flat_map(|(start, end, _)| [*start, *end]).filter(|edge| (from..to).contains(edge)));
+    edges.extend(
+        sound
+            .iter()
+            .flat_map(|(start, end, _)| [*start, *end])
+            .filter(|edge| (from..to).contains(edge)),
+    );
     edges.sort_unstable();
     edges.dedup();
     html! {
@@ -75,7 +83,9 @@ fn visible(text: &str, from: usize, to: usize) -> Markup {
     let mut start = from;
     for (offset, c) in text[from..to].char_indices() {
         let at = from + offset;
-        let Some(name) = hidden(c).filter(|_| !joins_emoji(text, at, c)) else { continue };
+        let Some(name) = hidden(c).filter(|_| !joins_emoji(text, at, c)) else {
+            continue;
+        };
         pieces.push(Piece::Plain(&text[start..at]));
         pieces.push(Piece::Hidden(c, name));
         start = at + c.len_utf8();
@@ -101,9 +111,16 @@ fn hidden(c: char) -> Option<&'static str> {
     match c {
         '\n' | '\t' => None,
         '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200E}' | '\u{200F}' | '\u{061C}' => Some("changement de sens d’écriture"),
-        '\u{200B}'..='\u{200D}' | '\u{2060}'..='\u{2064}' | '\u{FEFF}' | '\u{00AD}' | '\u{034F}' | '\u{180E}' | '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}' => {
-            Some("caractère de largeur nulle")
-        }
+        '\u{200B}'..='\u{200D}'
+        | '\u{2060}'..='\u{2064}'
+        | '\u{FEFF}'
+        | '\u{00AD}'
+        | '\u{034F}'
+        | '\u{180E}'
+        | '\u{115F}'
+        | '\u{1160}'
+        | '\u{3164}'
+        | '\u{FFA0}' => Some("caractère de largeur nulle"),
         '\u{E0000}'..='\u{E007F}' | '\u{FFF9}'..='\u{FFFB}' | '\u{206A}'..='\u{206F}' => Some("caractère invisible"),
         '\u{2028}' | '\u{2029}' => Some("saut de ligne ou de paragraphe"),
         c if c.is_control() => Some("caractère de commande"),
@@ -128,31 +145,69 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, marks: &[([usize; 2], &str)], expected: &str) {
-        let marks: Vec<Mark> = marks.iter().map(|(span, title)| Mark { span: *span, title: (*title).to_owned() }).collect();
+        let marks: Vec<Mark> = marks
+            .iter()
+            .map(|(span, title)| Mark {
+                span: *span,
+                title: (*title).to_owned(),
+            })
+            .collect();
         assert_eq!(marked(text, &marks).into_string(), expected);
     }
 
     #[test]
     fn escapes_and_marks() {
         check("<script>alert(1)</script>", &[], "&lt;script&gt;alert(1)&lt;/script&gt;");
-        check("un gros <b> mot", &[([3, 11], "\"x\"")], "un <mark title=\"&quot;x&quot;\">gros &lt;b&gt;</mark> mot");
-        check("abcdef", &[([1, 4], "a"), ([3, 6], "b")], "a<mark title=\"a\">bc</mark><mark title=\"a ; b\">d</mark><mark title=\"b\">ef</mark>");
+        check(
+            "un gros <b> mot",
+            &[([3, 11], "\"x\"")],
+            "un <mark title=\"&quot;x&quot;\">gros &lt;b&gt;</mark> mot",
+        );
+        check(
+            "abcdef",
+            &[([1, 4], "a"), ([3, 6], "b")],
+            "a<mark title=\"a\">bc</mark><mark title=\"a ; b\">d</mark><mark title=\"b\">ef</mark>",
+        );
         check("été", &[([1, 4], "x")], "é<mark title=\"x\">t</mark>é");
-        check("abc", &[([2, 99], "x"), ([9, 12], "y"), ([2, 1], "z")], "ab<mark title=\"x\">c</mark>");
+        check(
+            "abc",
+            &[([2, 99], "x"), ([9, 12], "y"), ([2, 1], "z")],
+            "ab<mark title=\"x\">c</mark>",
+        );
         check("", &[([0, 0], "x")], "");
     }
 
     #[test]
     fn shows_what_hides() {
-        check("a\u{202E}b", &[], "a<span class=\"hidden-character\" title=\"changement de sens d’écriture\">U+202E</span>b");
-        check("\u{7}", &[], "<span class=\"hidden-character\" title=\"caractère de commande\">U+0007</span>");
-        check("x\u{200B}y", &[([0, 5], "m")], "<mark title=\"m\">x<span class=\"hidden-character\" title=\"caractère de largeur nulle\">U+200B</span>y</mark>");
-        check("👩\u{200D}👧 a\u{200D}b", &[], "👩\u{200D}👧 a<span class=\"hidden-character\" title=\"caractère de largeur nulle\">U+200D</span>b");
+        check(
+            "a\u{202E}b",
+            &[],
+            "a<span class=\"hidden-character\" title=\"changement de sens d’écriture\">U+202E</span>b",
+        );
+        check(
+            "\u{7}",
+            &[],
+            "<span class=\"hidden-character\" title=\"caractère de commande\">U+0007</span>",
+        );
+        check(
+            "x\u{200B}y",
+            &[([0, 5], "m")],
+            "<mark title=\"m\">x<span class=\"hidden-character\" title=\"caractère de largeur nulle\">U+200B</span>y</mark>",
+        );
+        check(
+            "👩\u{200D}👧 a\u{200D}b",
+            &[],
+            "👩\u{200D}👧 a<span class=\"hidden-character\" title=\"caractère de largeur nulle\">U+200D</span>b",
+        );
     }
 
     #[test]
     fn folds_the_rest_of_a_long_text() {
         let shown = plain(&"é".repeat(SHOWN_CHARACTERS_MAX + 3)).into_string();
-        assert!(shown.ends_with("<summary>… (3)</summary>ééé</details>"), "{}", &shown[shown.len() - 80..]);
+        assert!(
+            shown.ends_with("<summary>… (3)</summary>ééé</details>"),
+            "{}",
+            &shown[shown.len() - 80..]
+        );
     }
 }

@@ -71,5 +71,9 @@ impl Throttle {
 fn keys(login: &str, address: &str) -> [(String, i64); 3] {
     let login = login.trim().to_lowercase();
     let key = |kind: &str, text: &str| sha256_hex(format!("{kind}\n{text}").as_bytes());
-    [(key("pair", &format!("{login}\n{address}")), PAIR_MAX), (key("address", address), ADDRESS_MAX), (key("login", &login), LOGIN_MAX)]
+    [
+        (key("pair", &format!("{login}\n{address}")), PAIR_MAX),
+        (key("address", address), ADDRESS_MAX),
+        (key("login", &login), LOGIN_MAX),
+    ]
 }

@@ -64,7 +64,10 @@ impl Role {
 impl std::str::FromStr for Role {
     type Err = String;
     fn from_str(name: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|role| role.as_str() == name).ok_or_else(|| format!("unknown role `{name}`; known: moderator, lead, analyst, admin"))
+        Self::ALL
+            .into_iter()
+            .find(|role| role.as_str() == name)
+            .ok_or_else(|| format!("unknown role `{name}`; known: moderator, lead, analyst, admin"))
     }
 }
 
@@ -96,7 +99,11 @@ impl Scope {
     }
 
     pub(crate) fn from_text(text: &str) -> anyhow::Result<Self> {
-        if text == "*" { Ok(Self::All) } else { Ok(Self::Institutions(serde_json::from_str(text)?)) }
+        if text == "*" {
+            Ok(Self::All)
+        } else {
+            Ok(Self::Institutions(serde_json::from_str(text)?))
+        }
     }
 }
 
@@ -153,7 +160,10 @@ impl User {
     ///
     /// # Errors
     /// The page that says no, status 403.
-    #[expect(clippy::result_large_err, reason = "the error is the answer to the browser, made once per refused request")]
+    #[expect(
+        clippy::result_large_err,
+        reason = "the error is the answer to the browser, made once per refused request"
+    )]
     pub fn require(&self, allowed: &[Role]) -> Result<(), Response> {
         if allowed.contains(&self.role) {
             return Ok(());
@@ -163,7 +173,11 @@ impl User {
             "Your role does not give access to this page. Ask the person who administers Vigie.",
         );
         let title = self.language.pick("Accès refusé", "Access refused");
-        Err((StatusCode::FORBIDDEN, layout::page(Some(self), Nav::None, title, maud::html! { p { (text) } })).into_response())
+        Err((
+            StatusCode::FORBIDDEN,
+            layout::page(Some(self), Nav::None, title, maud::html! { p { (text) } }),
+        )
+            .into_response())
     }
 
     /// Whether this person may see what belongs to `institution`.

@@ -1,12 +1,14 @@
 //! The table of users. Nobody is there at first, and there is no default password: `vigie user add` creates people.
 
+use anyhow::Context as _;
 use jiff::Timestamp;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 use vigie_domain::Pseudonym;
-use vigie_runtime::Database;
+use vigie_runtime::{Database, Databases};
 
-use crate::password::{self, PasswordError, Passwords};
+use crate::password::{self, PASSWORD_BYTES_MAX, PASSWORD_CHARACTERS_MIN, PasswordError, Passwords};
+use crate::schema;
 use crate::user::{Language, Role, Scope, User};
 
 /// Somebody to add.
@@ -81,9 +83,50 @@ pub(crate) struct Known {
     created_at: i64,
 }
 
+/// The database of this crate.
+pub(crate) async fn database(databases: &Databases) -> anyhow::Result<Database> {
+    databases
+        .open("web", schema::MIGRATIONS)
+        .await
+        .context("could not open the database of the pages")
+}
+
+impl UsersError {
+    /// What is wrong, for the person at the page.
+    pub(crate) fn say(&self, language: Language) -> String {
+        match (language, self) {
+            (Language::En, error) => error.to_string(),
+            (Language::Fr, Self::Login(_)) => {
+                "Cet identifiant n’est pas accepté : de 2 à 64 lettres sans accent, chiffres, « . », « - », « _ » ou « @ ».".to_owned()
+            }
+            (Language::Fr, Self::Taken { .. }) => "Cet identifiant ou ce pseudonyme est déjà pris : choisissez-en un autre.".to_owned(),
+            (Language::Fr, Self::Unknown(_)) => "Cette personne n’existe plus : rechargez la page.".to_owned(),
+            (Language::Fr, Self::Password(PasswordError::Short)) => {
+                format!("Mot de passe trop court : il faut au moins {PASSWORD_CHARACTERS_MIN} caractères.")
+            }
+            (Language::Fr, Self::Password(PasswordError::Long)) => format!("Mot de passe trop long : {PASSWORD_BYTES_MAX} octets au plus."),
+            (Language::Fr, Self::Password(PasswordError::Guessable)) => {
+                "Mot de passe trop facile à deviner : il ne doit ni contenir l’identifiant ni répéter un seul caractère.".to_owned()
+            }
+            (Language::Fr, Self::Database(_) | Self::Other(_)) => "Le service est momentanément indisponible.".to_owned(),
+        }
+    }
+}
+
 impl Users {
+    /// Opens the table, for commands beside a running process or before the first start. It takes no lock on the data directory.
+    ///
+    /// # Errors
+    /// The database cannot be opened.
+    pub async fn open(databases: &Databases) -> anyhow::Result<Self> {
+        Self::new(database(databases).await?).await
+    }
+
     pub(crate) async fn new(database: Database) -> anyhow::Result<Self> {
-        Ok(Self { database, passwords: Passwords::new().await? })
+        Ok(Self {
+            database,
+            passwords: Passwords::new().await?,
+        })
     }
 
     /// Adds somebody.
@@ -114,9 +157,20 @@ impl Users {
         .execute(self.database.pool())
         .await?;
         if inserted.rows_affected() == 0 {
-            return Err(UsersError::Taken { login, pseudonym: new.pseudonym });
+            return Err(UsersError::Taken {
+                login,
+                pseudonym: new.pseudonym,
+            });
         }
-        Ok(User { id, login, pseudonym: new.pseudonym, role: new.role, institutions: new.institutions, language: new.language, csrf: String::new() })
+        Ok(User {
+            id,
+            login,
+            pseudonym: new.pseudonym,
+            role: new.role,
+            institutions: new.institutions,
+            language: new.language,
+            csrf: String::new(),
+        })
     }
 
     /// Everybody, by login.
@@ -130,7 +184,11 @@ impl Users {
             .map(|row| {
                 let known = read(row)?;
                 let created_at = Timestamp::from_millisecond(known.created_at).unwrap_or_default();
-                Ok(Listed { user: known.user, disabled: known.disabled, created_at })
+                Ok(Listed {
+                    user: known.user,
+                    disabled: known.disabled,
+                    created_at,
+                })
             })
             .collect()
     }
@@ -140,7 +198,9 @@ impl Users {
     /// # Errors
     /// The database failed.
     pub async fn is_empty(&self) -> Result<bool, UsersError> {
-        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM web_users").fetch_one(self.database.pool()).await?;
+        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM web_users")
+            .fetch_one(self.database.pool())
+            .await?;
         Ok(count == 0)
     }
 
@@ -149,7 +209,11 @@ impl Users {
     /// # Errors
     /// There is no such login, or the database failed.
     pub async fn disable(&self, login: &str) -> Result<(), UsersError> {
-        self.change(login, "UPDATE web_users SET disabled = 1, generation = generation + 1 WHERE login = $1").await
+        self.change(
+            login,
+            "UPDATE web_users SET disabled = 1, generation = generation + 1 WHERE login = $1",
+        )
+        .await
     }
 
     /// Lets a disabled person sign in again.
@@ -173,11 +237,38 @@ impl Users {
             .bind(hash)
             .execute(self.database.pool())
             .await?;
-        if changed.rows_affected() == 0 { Err(UsersError::Unknown(login)) } else { Ok(()) }
+        if changed.rows_affected() == 0 {
+            Err(UsersError::Unknown(login))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Changes what a person may do and whose comments they may see; takes effect with their next request.
+    ///
+    /// # Errors
+    /// There is no such login, or the database failed.
+    pub async fn change_rights(&self, login: &str, role: Role, institutions: &Scope) -> Result<(), UsersError> {
+        let login = login.trim().to_lowercase();
+        let changed = sqlx::query("UPDATE web_users SET role = $2, institutions = $3 WHERE login = $1")
+            .bind(login.clone())
+            .bind(role.as_str())
+            .bind(institutions.to_text())
+            .execute(self.database.pool())
+            .await?;
+        if changed.rows_affected() == 0 {
+            Err(UsersError::Unknown(login))
+        } else {
+            Ok(())
+        }
     }
 
     pub(crate) async fn set_language(&self, id: i64, language: Language) -> Result<(), UsersError> {
-        sqlx::query("UPDATE web_users SET language = $2 WHERE id = $1").bind(id).bind(language.as_str()).execute(self.database.pool()).await?;
+        sqlx::query("UPDATE web_users SET language = $2 WHERE id = $1")
+            .bind(id)
+            .bind(language.as_str())
+            .execute(self.database.pool())
+            .await?;
         Ok(())
     }
 
@@ -185,7 +276,10 @@ impl Users {
     pub(crate) async fn authenticate(&self, login: &str, password: &str) -> Result<Option<Known>, UsersError> {
         let login = login.trim().to_lowercase();
         let sql = format!("SELECT {COLUMNS} FROM web_users WHERE login = $1");
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(login).fetch_optional(self.database.pool()).await?;
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(login)
+            .fetch_optional(self.database.pool())
+            .await?;
         let known = row.as_ref().map(read).transpose()?;
         let hash = known.as_ref().map(|known| known.hash.clone());
         let password: String = password.chars().take(password::PASSWORD_BYTES_MAX).collect();
@@ -195,14 +289,21 @@ impl Users {
 
     pub(crate) async fn by_id(&self, id: i64) -> Result<Option<Known>, UsersError> {
         let sql = format!("SELECT {COLUMNS} FROM web_users WHERE id = $1");
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).fetch_optional(self.database.pool()).await?;
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(id)
+            .fetch_optional(self.database.pool())
+            .await?;
         Ok(row.as_ref().map(read).transpose()?)
     }
 
     async fn change(&self, login: &str, sql: &'static str) -> Result<(), UsersError> {
         let login = login.trim().to_lowercase();
         let changed = sqlx::query(sql).bind(login.clone()).execute(self.database.pool()).await?;
-        if changed.rows_affected() == 0 { Err(UsersError::Unknown(login)) } else { Ok(()) }
+        if changed.rows_affected() == 0 {
+            Err(UsersError::Unknown(login))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -218,5 +319,11 @@ fn read(row: &AnyRow) -> anyhow::Result<Known> {
         language: text("language")?.parse().map_err(anyhow::Error::msg)?,
         csrf: String::new(),
     };
-    Ok(Known { user, disabled: number("disabled")? != 0, generation: number("generation")?, hash: text("password")?, created_at: number("created_at")? })
+    Ok(Known {
+        user,
+        disabled: number("disabled")? != 0,
+        generation: number("generation")?,
+        hash: text("password")?,
+        created_at: number("created_at")?,
+    })
 }

@@ -1,6 +1,6 @@
 //! French and English words for the closed lists of the domain.
 
-use vigie_domain::{Act, LegalBasis, Outcome, Platform, Reason, ScoreLabel, Target};
+use vigie_domain::{Act, Action, EnforcementState, LegalBasis, Outcome, Platform, Reason, ScoreLabel, Target};
 
 use crate::user::{Language, Role};
 
@@ -58,15 +58,47 @@ pub const fn outcome(language: Language, outcome: Outcome) -> &'static str {
     }
 }
 
+/// What is asked of a platform, as a verb.
+#[must_use]
+pub const fn action(language: Language, action: Action) -> &'static str {
+    match action {
+        Action::Hide => language.pick("masquer", "hide"),
+        Action::Unhide => language.pick("réafficher", "show again"),
+        Action::Delete => language.pick("supprimer", "delete"),
+        Action::Report => language.pick("signaler à la plateforme", "report to the platform"),
+    }
+}
+
+/// How far an action got.
+#[must_use]
+pub const fn enforcement_state(language: Language, state: EnforcementState) -> &'static str {
+    match state {
+        EnforcementState::Requested => language.pick("demandée", "requested"),
+        EnforcementState::Sent => language.pick("envoyée", "sent"),
+        EnforcementState::Confirmed => language.pick("confirmée", "confirmed"),
+        EnforcementState::Failed => language.pick("échouée", "failed"),
+        EnforcementState::Superseded => language.pick("remplacée", "superseded"),
+    }
+}
+
 /// Why a comment was routed as it was, as a sentence.
 #[must_use]
 pub const fn reason(language: Language, reason: Reason) -> &'static str {
     match reason {
         Reason::Harmless => language.pick("Rien d’inquiétant n’a été relevé.", "Nothing worrying was found."),
-        Reason::RuleHide => language.pick("Une règle demande le masquage et le modèle va dans le même sens.", "A rule asks for hiding, and the model agrees."),
+        Reason::RuleHide => language.pick(
+            "Une règle demande le masquage et le modèle va dans le même sens.",
+            "A rule asks for hiding, and the model agrees.",
+        ),
         Reason::RuleReview => language.pick("Une règle demande l’avis d’une personne.", "A rule asks for a person’s view."),
-        Reason::ScoreHide => language.pick("Un score dépasse le seuil de masquage de la politique.", "A score is over the policy’s threshold for hiding."),
-        Reason::ScoreReview => language.pick("Un score dépasse le seuil d’examen de la politique.", "A score is over the policy’s threshold for review."),
+        Reason::ScoreHide => language.pick(
+            "Un score dépasse le seuil de masquage de la politique.",
+            "A score is over the policy’s threshold for hiding.",
+        ),
+        Reason::ScoreReview => language.pick(
+            "Un score dépasse le seuil d’examen de la politique.",
+            "A score is over the policy’s threshold for review.",
+        ),
         Reason::Disagreement => language.pick("Les règles et le modèle se contredisent.", "Rules and model contradict each other."),
         Reason::Urgent => language.pick(
             "Menace, divulgation, apologie du terrorisme ou détresse possible : à voir tout de suite.",
@@ -81,7 +113,10 @@ pub const fn reason(language: Language, reason: Reason) -> &'static str {
             "The policy does not allow the automatic action, or today’s quota is used up.",
         ),
         Reason::UnknownLanguage => language.pick("Langue que le modèle ne connaît pas.", "A language that the model does not know."),
-        Reason::Unreadable => language.pick("Trop court, trop long ou illisible pour être évalué.", "Too short, too long or unreadable for a judgement."),
+        Reason::Unreadable => language.pick(
+            "Trop court, trop long ou illisible pour être évalué.",
+            "Too short, too long or unreadable for a judgement.",
+        ),
         Reason::DeletedUpstream => language.pick("Supprimé sur la plateforme.", "Deleted on the platform."),
     }
 }
@@ -173,7 +208,31 @@ pub const fn role(language: Language, role: Role) -> &'static str {
 /// An instant in Paris, as people write it: `24/11/2026 à 10:02` or `24 Nov 2026, 10:02`.
 #[must_use]
 pub fn instant(language: Language, at: jiff::Timestamp) -> String {
-    at.to_zoned(paris()).strftime(language.pick("%d/%m/%Y à %H:%M", "%d %b %Y, %H:%M")).to_string()
+    at.to_zoned(paris())
+        .strftime(language.pick("%d/%m/%Y à %H:%M", "%d %b %Y, %H:%M"))
+        .to_string()
+}
+
+/// A probability in words; the number stands beside it.
+#[must_use]
+pub fn likelihood(language: Language, probability: f32) -> &'static str {
+    match probability {
+        p if p >= 0.8 => language.pick("très probable", "very likely"),
+        p if p >= 0.5 => language.pick("probable", "likely"),
+        p if p >= 0.2 => language.pick("possible", "possible"),
+        _ => language.pick("peu probable", "unlikely"),
+    }
+}
+
+/// A duration of whole minutes: `moins d’une minute`, `12 min`, `3 h 05`, `2 j`.
+#[must_use]
+pub fn minutes(language: Language, minutes: i64) -> String {
+    match minutes {
+        ..1 => language.pick("moins d’une minute", "less than a minute").to_owned(),
+        1..60 => format!("{minutes}\u{a0}min"),
+        60..1440 => format!("{}\u{a0}h\u{a0}{:02}", minutes / 60, minutes % 60),
+        _ => format!("{}\u{a0}{}", minutes / 1440, language.pick("j", "d")),
+    }
 }
 
 /// The rules of Europe/Paris in force since 1996, as a POSIX rule: correct without a time zone database on the machine.
@@ -187,8 +246,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn durations_and_probabilities_read_like_words() {
+        for (given, expected) in [
+            (0, "moins d’une minute"),
+            (1, "1\u{a0}min"),
+            (59, "59\u{a0}min"),
+            (65, "1\u{a0}h\u{a0}05"),
+            (3000, "2\u{a0}j"),
+        ] {
+            assert_eq!(minutes(Language::Fr, given), expected);
+        }
+        for (given, expected) in [(0.0, "peu probable"), (0.2, "possible"), (0.5, "probable"), (0.99, "très probable")] {
+            assert_eq!(likelihood(Language::Fr, given), expected);
+        }
+    }
+
+    #[test]
     fn paris_has_summer_and_winter() -> Result<(), jiff::Error> {
-        for (at, expected) in [("2026-07-14T10:00:00Z", "14/07/2026 à 12:00"), ("2026-11-24T23:30:00Z", "25/11/2026 à 00:30"), ("2026-10-25T01:00:00Z", "25/10/2026 à 02:00")] {
+        for (at, expected) in [
+            ("2026-07-14T10:00:00Z", "14/07/2026 à 12:00"),
+            ("2026-11-24T23:30:00Z", "25/11/2026 à 00:30"),
+            ("2026-10-25T01:00:00Z", "25/10/2026 à 02:00"),
+        ] {
             assert_eq!(instant(Language::Fr, at.parse()?), expected);
         }
         Ok(())

@@ -11,10 +11,16 @@
     if (event.key === "Escape" && typing(event.target)) { event.target.blur(); return; }
     if (typing(event.target)) return;
     const key = event.key.toLowerCase();
-    const wanted = Array.from(document.querySelectorAll("[data-key]")).find((element) => element.dataset.key === key && !element.disabled && element.getClientRects().length > 0);
+    const wanted = Array.from(document.querySelectorAll("[data-key]")).find((element) => element.dataset.key === key && !element.disabled && (element.getClientRects().length > 0 || element.closest("details:not([open])")));
     if (!wanted) return;
     event.preventDefault();
-    if (wanted.matches("textarea, select, input:not([type=checkbox])")) wanted.focus(); else wanted.click();
+    const folded = wanted.closest("details:not([open])");
+    if (folded && wanted.tagName !== "SUMMARY") folded.open = true;
+    if (wanted.matches("textarea, select, input:not([type=checkbox])")) { wanted.focus(); return; }
+    wanted.click();
+    // A fold that holds a form goes on to its first control.
+    const opened = wanted.tagName === "SUMMARY" && wanted.parentElement.open && wanted.parentElement.querySelector("select, textarea, input:not([type=hidden])");
+    if (opened) opened.focus();
   });
   const toggle = document.querySelector("[data-shortcuts]");
   if (toggle) {
@@ -69,7 +75,13 @@
       try {
         const answer = await fetch(poll.dataset.poll, { redirect: "manual", credentials: "same-origin" });
         if (!answer.ok) return;
-        if ((await answer.json()).waiting > 0) { clearInterval(timer); poll.hidden = false; }
+        if ((await answer.json()).waiting > 0) {
+          clearInterval(timer);
+          poll.hidden = false;
+          document.title = `(•) ${document.title}`;
+          // Enter goes on; whoever works elsewhere on the page keeps their place.
+          if (document.activeElement === document.body || document.activeElement === null) poll.focus();
+        }
       } catch { /* the next one tries again */ }
     }, 10000);
   }

@@ -1,0 +1,206 @@
+//! What rules and model say of a comment, in words, and what must be known before deciding. A blind check shows none of it.
+
+use maud::{Markup, html};
+use vigie_domain::{Act, Comment, LegalBasis, Reason, RuleHit, ScoreLabel, Target, Verdict};
+use vigie_web::{Language, text, words};
+
+use super::{Console, time};
+use crate::item::Origin;
+use crate::queue::Lease;
+
+const SCORES_MAX: usize = 6;
+const RULES_MAX: usize = 20;
+const QUOTED_CHARACTERS_MAX: usize = 60;
+/// Scores from which a bar has the colour of danger. For the eye only; routing uses the policy's thresholds.
+const SCORE_HIGH: f32 = 0.5;
+
+pub(crate) fn aside(console: &Console, language: Language, lease: &Lease) -> Markup {
+    let verdict = &lease.item.verdict;
+    html! {
+        aside aria-label=(language.pick("Analyse et provenance", "Analysis and source")) {
+            @if lease.blind {
+                (blind_notice(language))
+            } @else {
+                (advice(console, language, verdict))
+                (reasons(language, lease))
+                (rules(language, lease))
+                (scores(language, verdict))
+            }
+            (facts(language, &verdict.comment))
+        }
+    }
+}
+
+fn blind_notice(language: Language) -> Markup {
+    html! {
+        section.panel {
+            h2 { (language.pick("Contrôle à l’aveugle", "Blind check")) }
+            p { (language.pick(
+                "Ce commentaire a été tiré au sort. L’analyse automatique n’est pas montrée, pour que votre avis mesure sa justesse. \
+                 Décidez d’après le texte et son contexte, et cochez ce que fait le commentaire.",
+                "This comment was drawn by lot. The automatic analysis is not shown, so that your view measures how right it is. \
+                 Decide from the text and its context, and tick what the comment does.",
+            )) }
+            p.muted.small { (language.pick(
+                "Si une personne vous paraît en danger : 17 ou 112 ; prévention du suicide : 3114.",
+                "If somebody seems to be in danger: 17 or 112; suicide prevention: 3114.",
+            )) }
+        }
+    }
+}
+
+/// What must be known before deciding on a threat or on somebody in danger.
+fn advice(console: &Console, language: Language, verdict: &Verdict) -> Markup {
+    let contact = &console.policies.for_account(&verdict.comment.account).legal_contact;
+    html! {
+        @if acts(verdict).contains(&Act::Distress) {
+            p.notice.danger { (language.pick(
+                "Une personne semble en danger. Ne supprimez pas ; signalez. Numéro national de prévention du suicide : 3114. \
+                 Danger immédiat : 17 ou 112.",
+                "Somebody seems to be in danger. Do not delete; escalate. National suicide prevention line: 3114. Immediate danger: 17 or 112.",
+            )) }
+        } @else if verdict.escalate {
+            p.notice.danger {
+                (language.pick("Danger immédiat : 17 ou 112. Contact juridique : ", "Immediate danger: 17 or 112. Legal contact: ")) (contact) "."
+            }
+        }
+    }
+}
+
+fn reasons(language: Language, lease: &Lease) -> Markup {
+    let verdict = &lease.item.verdict;
+    let over_quota = lease.item.origin == Origin::Quota && !verdict.reasons.contains(&Reason::AutomationOff);
+    html! {
+        section.panel {
+            h2 { (language.pick("Pourquoi ce commentaire est ici", "Why this comment is here")) }
+            ul.plain {
+                @for reason in &verdict.reasons { li { (words::reason(language, *reason)) } }
+                @if over_quota { li { (words::reason(language, Reason::AutomationOff)) } }
+                @if lease.item.origin == Origin::Audit { li { (language.pick("Tiré au sort pour le contrôle.", "Drawn for the audit.")) } }
+                @if lease.item.origin == Origin::Check { li { (language.pick("Masqué automatiquement, à vérifier.", "Hidden automatically, to be checked.")) } }
+            }
+        }
+    }
+}
+
+fn rules(language: Language, lease: &Lease) -> Markup {
+    let hits = &lease.item.verdict.rules;
+    html! {
+        @if !hits.is_empty() {
+            section.panel {
+                h2 { (language.pick("Règles", "Rules")) }
+                ul.plain { @for hit in hits.iter().take(RULES_MAX) { li { (rule(language, lease, hit)) } } }
+                @if hits.len() > RULES_MAX {
+                    p.muted.small { (language.pick("Autres occurrences : ", "More hits: ")) (hits.len() - RULES_MAX) "." }
+                }
+            }
+        }
+    }
+}
+
+fn rule(language: Language, lease: &Lease, hit: &RuleHit) -> Markup {
+    let [start, end] = hit.span;
+    let quoted = lease.item.verdict.comment.text.get(start..end).unwrap_or_default();
+    html! {
+        (words::act(language, hit.act))
+        @if let Some(target) = hit.target { " → " (words::target(language, target)) }
+        @if !quoted.is_empty() && !lease.item.severe {
+            (language.pick(" : ", ": ")) q { (text::plain(&quoted.chars().take(QUOTED_CHARACTERS_MAX).collect::<String>())) }
+        }
+        div.muted.small { (language.pick("gravité ", "severity ")) (hit.severity) (language.pick(" sur 5 · règle ", " of 5 · rule ")) (hit.rule) }
+    }
+}
+
+fn scores(language: Language, verdict: &Verdict) -> Markup {
+    let mut scores: Vec<(ScoreLabel, f32)> = verdict.scores.0.iter().map(|(label, score)| (*label, *score)).collect();
+    scores.sort_by(|a, b| b.1.total_cmp(&a.1));
+    scores.truncate(SCORES_MAX);
+    html! {
+        @if !scores.is_empty() {
+            section.panel {
+                h2 { (language.pick("Ce que le modèle estime", "What the model estimates")) }
+                ul.scores {
+                    @for (label, score) in scores {
+                        li {
+                            span { (words::score(language, label)) }
+                            span.value { (words::likelihood(language, score)) " · " (percent(language, score)) }
+                            svg aria-hidden="true" focusable="false" preserveAspectRatio="none" viewBox="0 0 100 4" {
+                                rect.bar-ground width="100" height="4" {}
+                                rect class=(if score >= SCORE_HIGH { "bar high" } else { "bar" }) width=(format!("{:.1}", score.clamp(0.0, 1.0) * 100.0)) height="4" {}
+                            }
+                        }
+                    }
+                }
+                p.muted.small { (language.pick("Probabilités estimées : le modèle peut se tromper.", "Estimated probabilities: the model may err.")) }
+            }
+        }
+    }
+}
+
+fn facts(language: Language, comment: &Comment) -> Markup {
+    let link = comment
+        .permalink
+        .as_deref()
+        .filter(|link| link.starts_with("https://") || link.starts_with("http://"));
+    html! {
+        section.panel {
+            h2 { (language.pick("Provenance", "Source")) }
+            dl.facts {
+                dt { (language.pick("Publié", "Published")) } dd { (time(language, comment.created_at)) }
+                @if let Some(edited) = comment.edited_at { dt { (language.pick("Modifié", "Edited")) } dd { (time(language, edited)) } }
+                dt { (language.pick("Reçu", "Received")) } dd { (time(language, comment.collected_at)) }
+                @if let Some(author) = &comment.author {
+                    dt { (language.pick("Auteur", "Author")) }
+                    dd { code { (author.as_str().chars().take(8).collect::<String>()) } " " span.muted.small { (language.pick("(pseudonyme)", "(pseudonym)")) } }
+                }
+                dt { (language.pick("Institution", "Institution")) } dd { (comment.institution) }
+            }
+            @if let Some(link) = link {
+                p { a href=(link) target="_blank" rel="noreferrer noopener" { (language.pick("Voir sur la plateforme (nouvelle fenêtre)", "See on the platform (new window)")) } }
+            }
+        }
+    }
+}
+
+fn percent(language: Language, score: f32) -> String {
+    let number = format!("{:.0}", score.clamp(0.0, 1.0) * 100.0);
+    match language {
+        Language::Fr => format!("{number}\u{202F}%"),
+        Language::En => format!("{number}%"),
+    }
+}
+
+/// What the rules say the comment does.
+pub(crate) fn acts(verdict: &Verdict) -> Vec<Act> {
+    verdict.rules.iter().map(|hit| hit.act).collect()
+}
+
+/// Legal bases that the rules point to. A proposal: none is ever chosen for the person.
+pub(crate) fn proposed(verdict: &Verdict) -> Vec<LegalBasis> {
+    let mut bases: Vec<LegalBasis> = Vec::new();
+    for hit in &verdict.rules {
+        let protected = hit.target.is_some_and(Target::is_protected);
+        let public = matches!(hit.target, Some(Target::PublicAgent | Target::Elected));
+        let these: &[LegalBasis] = match hit.act {
+            Act::Threat if protected => &[LegalBasis::MenaceDiscriminatoire, LegalBasis::Menace],
+            Act::Threat if public => &[LegalBasis::MenaceAgentPublic, LegalBasis::Menace],
+            Act::Threat => &[LegalBasis::Menace, LegalBasis::MenaceCondition, LegalBasis::MenaceDestruction],
+            Act::Incitement => &[LegalBasis::ProvocationHaine],
+            Act::Denial => &[LegalBasis::Negationnisme],
+            Act::TerrorApology => &[LegalBasis::ApologieTerrorisme],
+            Act::Doxxing => &[LegalBasis::Divulgation],
+            Act::Harassment => &[LegalBasis::Harcelement],
+            Act::Insult if protected => &[LegalBasis::Injure, LegalBasis::ProvocationHaine],
+            Act::Insult => &[LegalBasis::Injure],
+            Act::Sexual => &[LegalBasis::OutrageSexiste],
+            Act::Spam => &[LegalBasis::Charte],
+            Act::Distress | Act::Vulgar | Act::Criticism | Act::CounterSpeech | Act::None => &[],
+        };
+        for basis in these {
+            if !bases.contains(basis) {
+                bases.push(*basis);
+            }
+        }
+    }
+    bases
+}

@@ -1,0 +1,106 @@
+//! One's own last decisions, with undo while there is time.
+
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use maud::{Markup, html};
+use serde::Deserialize;
+use vigie_domain::Outcome;
+use vigie_web::{Nav, User, page, text, words};
+
+use super::comment::excerpt;
+use super::{Console, DECIDERS, failed, saying, time, undo_form};
+use crate::queue::Person;
+use crate::reading::Past;
+
+const LISTED_MAX: i64 = 100;
+const EXCERPT_CHARACTERS: usize = 240;
+
+#[derive(Deserialize)]
+pub(crate) struct Asked {
+    said: Option<String>,
+}
+
+pub(crate) async fn show(State(console): State<Console>, user: User, Query(asked): Query<Asked>) -> Response {
+    if let Err(refusal) = user.require(&DECIDERS) {
+        return refusal;
+    }
+    match console.queue.decisions(&Person::from(&user), LISTED_MAX).await {
+        Ok(past) => page(
+            Some(&user),
+            Nav::Decisions,
+            user.language.pick("Mes décisions", "My decisions"),
+            list(&console, &user, &past, asked.said.as_deref()),
+        )
+        .into_response(),
+        Err(error) => failed(&user, &error),
+    }
+}
+
+fn list(console: &Console, user: &User, past: &[Past], said: Option<&str>) -> Markup {
+    let language = user.language;
+    let minutes = i64::try_from(console.queue.config.undo.0.as_secs() / 60).unwrap_or(i64::MAX);
+    html! {
+        @if let Some((kind, sentence)) = said.and_then(|said| saying(language, said)) { p class={ "notice " (kind) } role="status" { (sentence) } }
+        @if past.is_empty() {
+            div.panel.empty {
+                p { (language.pick("Vous n’avez encore rien décidé.", "You have not decided anything yet.")) }
+                p { a.button.primary href="/queue" { (language.pick("Commencer", "Begin")) } }
+            }
+        } @else {
+            div.panel.scroll tabindex="0" role="region" aria-label=(language.pick("Mes décisions", "My decisions")) {
+                table.data {
+                    caption {
+                        (language.pick("Les cent dernières, de la plus récente à la plus ancienne. Une décision peut être annulée pendant ", "The last hundred, newest first. A decision can be taken back for "))
+                        (words::minutes(language, minutes)) "."
+                    }
+                    thead { tr {
+                        th scope="col" { (language.pick("Quand", "When")) }
+                        th scope="col" { (language.pick("Commentaire", "Comment")) }
+                        th scope="col" { (language.pick("Décision", "Decision")) }
+                        th scope="col" { (language.pick("État", "State")) }
+                        th scope="col" { span.visually-hidden { (language.pick("Action", "Action")) } }
+                    } }
+                    tbody { @for one in past { (row(console, user, one)) } }
+                }
+            }
+        }
+    }
+}
+
+fn row(console: &Console, user: &User, past: &Past) -> Markup {
+    let language = user.language;
+    let decision = &past.decision;
+    let comment = &decision.verdict.comment;
+    let account = console.account_name(comment);
+    let excerpt = excerpt(&comment.text, EXCERPT_CHARACTERS);
+    let class = match decision.outcome {
+        Outcome::Keep => "badge info",
+        Outcome::Hide | Outcome::Delete => "badge warning",
+        Outcome::Escalate => "badge danger",
+    };
+    html! {
+        tr {
+            td { (time(language, decision.decided_at)) }
+            td {
+                @if past.severe {
+                    details { summary { (language.pick("Texte susceptible de heurter", "Text that may distress")) } div.text { (text::plain(&excerpt)) } }
+                } @else {
+                    div.text.excerpt { (text::plain(&excerpt)) }
+                }
+                span.muted.small { (account) " · " (words::platform(language, comment.platform)) }
+            }
+            td {
+                span class=(class) { (words::outcome(language, decision.outcome)) }
+                @if !decision.acts.is_empty() { div.small { @for (index, act) in decision.acts.iter().enumerate() { @if index > 0 { ", " } (words::act(language, *act)) } } }
+                @if let Some(basis) = decision.legal_basis { div.small { (words::legal_basis(basis)) } }
+                @if let Some(note) = &decision.note { div.small.muted.text { (text::plain(note)) } }
+            }
+            td {
+                @if past.undone { (language.pick("Annulée", "Taken back")) }
+                @else if past.sent { (language.pick("Transmise", "Passed on")) }
+                @else { (language.pick("En cours de transmission", "Being passed on")) }
+            }
+            td { @if past.can_undo { (undo_form(user, past, None)) } }
+        }
+    }
+}
