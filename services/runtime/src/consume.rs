@@ -121,6 +121,9 @@ pub async fn consume(
 ) -> anyhow::Result<()> {
     let component = runtime.health.register(service);
     runtime.consumers.dead_letters.with_label_values(&[service]);
+    if !runtime.released().await {
+        return Ok(());
+    }
     watch_lag(runtime, service, topics);
     let mut delays = Delays::default();
     'joined: while !runtime.stop.is_cancelled() {

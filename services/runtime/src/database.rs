@@ -172,28 +172,55 @@ async fn open_postgres(url: &Secret, schema: Option<&str>) -> anyhow::Result<Dat
         anyhow::ensure!(plain, "[database] schema `{schema}` may hold only a-z, 0-9 and _");
     }
     let schema = schema.map(str::to_owned);
+    let created = schema.clone();
     let pool = AnyPoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .after_connect(move |connection, _| {
             let schema = schema.clone();
             Box::pin(async move {
+                connection.execute("SET client_min_messages TO warning").await?;
                 if let Some(schema) = schema {
                     connection
                         .execute(sqlx::AssertSqlSafe(format!("SET search_path TO {schema}")))
                         .await?;
                 }
-                connection.execute("SET client_min_messages TO warning").await?;
                 Ok(())
             })
         })
         .connect(url.expose())
         .await
         .map_err(|error| anyhow::anyhow!("could not connect to PostgreSQL: {error}; check [database] url"))?;
+    if let Some(schema) = created {
+        create_schema(&pool, &schema).await.with_context(|| {
+            format!("could not create the PostgreSQL schema `{schema}`; create it, or choose another in [database] schema")
+        })?;
+    }
     Ok(Database {
         pool,
         engine: Engine::Postgres,
     })
+}
+
+async fn create_schema(pool: &AnyPool, schema: &str) -> anyhow::Result<()> {
+    let exists = || async {
+        let found: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM pg_catalog.pg_namespace WHERE nspname = $1")
+            .bind(schema)
+            .fetch_one(pool)
+            .await?;
+        Ok::<_, sqlx::Error>(found > 0)
+    };
+    if exists().await? {
+        return Ok(());
+    }
+    match pool
+        .execute(sqlx::AssertSqlSafe(format!("CREATE SCHEMA IF NOT EXISTS {schema}")))
+        .await
+    {
+        // Another process may have been faster.
+        Err(error) if !exists().await? => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// Applies what is missing, in one transaction per migration, while holding a lock against other processes.

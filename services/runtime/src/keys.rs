@@ -54,6 +54,16 @@ impl Keys {
         }))
     }
 
+    /// Keys of which only the audit draw is that of the deployment; the others are random, and gone with the process. For work
+    /// offline, which neither names nor seals anybody.
+    ///
+    /// # Errors
+    /// A key that cannot be read, or is not 64 hexadecimal digits.
+    pub fn audit_only(source: &SecretSource) -> anyhow::Result<Self> {
+        let audit = parse_key("audit", source.read()?.expose())?;
+        Ok(Self::from_bytes(rand::random(), rand::random(), audit))
+    }
+
     /// HMAC-SHA-256 of the author's native id under the key of the present quarter (UTC), in hexadecimal.
     #[must_use]
     pub fn pseudonym(&self, platform: Platform, author_native_id: &str) -> AuthorPseudonym {

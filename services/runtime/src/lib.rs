@@ -18,8 +18,10 @@ pub mod units;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use vigie_bus::Bus;
 pub use vigie_bus::Record;
@@ -56,6 +58,8 @@ pub struct Runtime {
     pub data_dir: PathBuf,
     /// Lag and dead letters, shared by every consumer loop.
     pub(crate) consumers: consume::Consumers,
+    /// Closed while the process starts, see [`Runtime::hold`].
+    gate: Arc<watch::Sender<bool>>,
     /// Held as long as the process uses the data directory.
     _lock: Arc<DataLock>,
 }
@@ -78,7 +82,7 @@ impl Runtime {
     /// cannot be used. Each says what to do.
     pub async fn open(config: &RuntimeConfig) -> anyhow::Result<Self> {
         let data_dir = config.data.dir.clone();
-        let lock = DataLock::take(&data_dir)?;
+        let lock = DataLock::take(&data_dir).await?;
         let registry = prometheus::Registry::new();
         let policies = Policies::open(config.policies.dir.as_deref())?;
         let accounts = Accounts::read(&config.accounts, &policies)?;
@@ -87,6 +91,8 @@ impl Runtime {
         let databases = Databases::new(&config.database, &data_dir)?;
         let bus = open_bus(config).await?;
         let consumers = consume::Consumers::register(&registry)?;
+        #[cfg(target_os = "linux")]
+        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(Self {
             bus,
             registry,
@@ -98,8 +104,30 @@ impl Runtime {
             policies,
             data_dir,
             consumers,
+            gate: Arc::new(watch::Sender::new(true)),
             _lock: Arc::new(lock),
         })
+    }
+
+    /// Makes every consumer loop wait before its first record, until [`Runtime::release`]: where one service of a process cannot
+    /// start, the others have done nothing.
+    pub fn hold(&self) {
+        self.gate.send_replace(false);
+    }
+
+    /// Lets the consumer loops begin.
+    pub fn release(&self) {
+        self.gate.send_replace(true);
+    }
+
+    /// False where the process stops before it was released.
+    pub(crate) async fn released(&self) -> bool {
+        let mut gate = self.gate.subscribe();
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => false,
+            open = gate.wait_for(|open| *open) => open.is_ok(),
+        }
     }
 }
 
@@ -128,8 +156,12 @@ struct DataLock {
     _file: std::fs::File,
 }
 
+const LOCK_ATTEMPTS: u32 = 20;
+const LOCK_DELAY: Duration = Duration::from_millis(50);
+
 impl DataLock {
-    fn take(dir: &std::path::Path) -> anyhow::Result<Self> {
+    /// Waits a moment for a command that is about to finish.
+    async fn take(dir: &std::path::Path) -> anyhow::Result<Self> {
         use std::io::{Read as _, Seek as _, Write as _};
         std::fs::create_dir_all(dir).with_context(|| {
             format!(
@@ -150,7 +182,13 @@ impl DataLock {
                     dir.display()
                 )
             })?;
-        if file.try_lock().is_err() {
+        let mut patience = LOCK_ATTEMPTS;
+        while file.try_lock().is_err() {
+            if patience > 0 {
+                patience -= 1;
+                tokio::time::sleep(LOCK_DELAY).await;
+                continue;
+            }
             let mut holder = String::new();
             file.read_to_string(&mut holder).ok();
             anyhow::bail!(

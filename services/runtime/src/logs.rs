@@ -1,5 +1,7 @@
 //! Structured logs on standard error.
 
+use std::io::IsTerminal as _;
+
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
@@ -7,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {
-    /// `text` for people, `json` for machines.
+    /// `auto`: text on a terminal, JSON otherwise; `text` for people, `json` for machines.
     pub format: LogFormat,
     /// `error`, `warn`, `info`, `debug` or `trace`, also per module: `info,sqlx=warn`.
     pub filter: String,
@@ -18,6 +20,7 @@ pub struct LogConfig {
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum LogFormat {
+    Auto,
     Text,
     Json,
 }
@@ -25,7 +28,7 @@ pub enum LogFormat {
 impl Default for LogConfig {
     fn default() -> Self {
         Self {
-            format: LogFormat::Text,
+            format: LogFormat::Auto,
             filter: "info,ort=warn,sqlx=warn,tantivy=warn".to_owned(),
         }
     }
@@ -43,10 +46,12 @@ pub fn start(config: &LogConfig) -> anyhow::Result<()> {
         )
     })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match config.format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().try_init(),
+    let json = match config.format {
+        LogFormat::Auto => !std::io::stderr().is_terminal(),
+        LogFormat::Text => false,
+        LogFormat::Json => true,
     };
+    let started = if json { builder.json().try_init() } else { builder.try_init() };
     // Already started: tests start several processes' worth of services in one.
     drop(started);
     Ok(())

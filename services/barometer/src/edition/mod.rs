@@ -135,12 +135,26 @@ fn manifest_json(manifest: &Manifest) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Builds the edition of `period` into `dir`. Where the period is over and its prevalence can be told, its inputs are frozen; else
-/// the edition is provisional and may be built again.
+/// Builds the edition of `period` into `dir`, as [`compose`] makes it.
 ///
 /// # Errors
 /// The database failed, or the folder cannot be written.
 pub async fn build(store: &Store, period: Period, dir: &Path) -> anyhow::Result<Built> {
+    let Rendered { files, manifest, figures } = compose(store, period).await?;
+    write(&files, dir)?;
+    Ok(Built {
+        dir: dir.to_owned(),
+        manifest,
+        figures,
+    })
+}
+
+/// Makes the files of the edition of `period`. Where the period is over and its prevalence can be told, its inputs are frozen; else
+/// the edition is provisional and may be made again.
+///
+/// # Errors
+/// The database failed.
+pub async fn compose(store: &Store, period: Period) -> anyhow::Result<Rendered> {
     let mut inputs = store.inputs(period, period.is_unfinished(jiff::Timestamp::now())).await?;
     let figures = figures::figures(&inputs);
     // Labels come after the comments: freezing now would shut them out for good.
@@ -150,17 +164,14 @@ pub async fn build(store: &Store, period: Period, dir: &Path) -> anyhow::Result<
         // Another process may have frozen it first: what was frozen first is the edition.
         inputs = store.frozen(period).await?.context("the frozen inputs of the edition are gone")?;
     }
-    let Rendered { files, manifest, figures } = render(&inputs)?;
-    write(&files, dir)?;
-    Ok(Built {
-        dir: dir.to_owned(),
-        manifest,
-        figures,
-    })
+    render(&inputs)
 }
 
 /// Writes every file beside its place and moves it there, the manifest last.
-fn write(files: &BTreeMap<&'static str, Vec<u8>>, dir: &Path) -> anyhow::Result<()> {
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn write<Name: AsRef<str> + Ord, Bytes: AsRef<[u8]>>(files: &BTreeMap<Name, Bytes>, dir: &Path) -> anyhow::Result<()> {
     let context = || {
         format!(
             "could not write the edition to {}; is the folder writable and the disk not full?",
@@ -168,12 +179,13 @@ fn write(files: &BTreeMap<&'static str, Vec<u8>>, dir: &Path) -> anyhow::Result<
         )
     };
     std::fs::create_dir_all(dir.join("internal")).with_context(context)?;
+    let is_manifest = |path: &Name| path.as_ref() == MANIFEST;
     let manifest_last = files
         .iter()
-        .filter(|(path, _)| **path != MANIFEST)
-        .chain(files.get_key_value(MANIFEST));
+        .filter(|(path, _)| !is_manifest(path))
+        .chain(files.iter().filter(|(path, _)| is_manifest(path)));
     for (path, bytes) in manifest_last {
-        let target = dir.join(path);
+        let target = dir.join(path.as_ref());
         let beside = target.with_extension("part");
         std::fs::write(&beside, bytes).with_context(context)?;
         std::fs::rename(&beside, &target).with_context(context)?;
@@ -237,20 +249,32 @@ impl Built {
     /// One line for a terminal, in English.
     #[must_use]
     pub fn summary(&self) -> String {
-        let all = self.figures.scopes.first();
-        let abusive = match all.map(|all| &all.abusive) {
-            Some(Prevalence::Estimated(abusive)) => format!(
-                "abusive {:.2} % [{:.2}, {:.2}], {} audited, {} received",
-                abusive.value * 100.0,
-                abusive.interval.lower * 100.0,
-                abusive.interval.upper * 100.0,
-                abusive.audited,
-                abusive.received
-            ),
-            Some(Prevalence::Withheld(reason)) => format!("no prevalence: {reason:?}"),
-            None => "no comments".to_owned(),
-        };
-        let state = if self.manifest.provisional { "provisional" } else { "frozen" };
-        format!("edition {} to {} ({state}): {abusive}", self.manifest.from, self.manifest.to)
+        summary(&self.manifest, &self.figures)
     }
+}
+
+impl Rendered {
+    /// One line for a terminal, in English.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        summary(&self.manifest, &self.figures)
+    }
+}
+
+fn summary(manifest: &Manifest, figures: &Figures) -> String {
+    let all = figures.scopes.first();
+    let abusive = match all.map(|all| &all.abusive) {
+        Some(Prevalence::Estimated(abusive)) => format!(
+            "abusive {:.2} % [{:.2}, {:.2}], {} audited, {} received",
+            abusive.value * 100.0,
+            abusive.interval.lower * 100.0,
+            abusive.interval.upper * 100.0,
+            abusive.audited,
+            abusive.received
+        ),
+        Some(Prevalence::Withheld(reason)) => format!("no prevalence: {reason:?}"),
+        None => "no comments".to_owned(),
+    };
+    let state = if manifest.provisional { "provisional" } else { "frozen" };
+    format!("edition {} to {} ({state}): {abusive}", manifest.from, manifest.to)
 }
