@@ -3,9 +3,11 @@
 //! Delivery: at least once, in order per key. A record is acknowledged by [`Bus::publish`] only when it is durable (fsync of the
 //! embedded log, acks=all on Kafka). Every record has a deterministic id, and every consumer is idempotent by it.
 //!
-//! [`embedded`] is the default, for one machine; [`kafka`] is for many. Both pass the same conformance suite (`tests/`).
+//! [`embedded`] is the default, for one machine; [`kafka`] is for many. Both pass the same conformance suite (`tests/`), and
+//! [`faults`] wraps either to prove that the retries of a consumer lose nothing.
 
 pub mod embedded;
+pub mod faults;
 pub mod kafka;
 
 use std::time::Duration;

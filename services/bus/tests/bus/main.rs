@@ -1,0 +1,10 @@
+//! Tests of the bus: one conformance suite on both adapters, what each promises alone, faults, and kill -9.
+//!
+//! The Kafka half needs a real Apache Kafka, named by `KAFKA_BROKERS`: `tests/peers/kafka/run start` prints it.
+
+mod conformance;
+mod embedded;
+mod faults;
+mod kafka;
+mod kill;
+mod three_nodes;

@@ -1,0 +1,117 @@
+//! Three Kafka nodes of which one is killed while records are published. The test starts its own cluster.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use vigie_bus::Bus;
+use vigie_domain::Topic;
+
+use crate::conformance::{assert_in_order, collect, eventually, peer, record};
+use crate::kafka::Kafka;
+
+const KEYS: usize = 6;
+const RECORDS_PER_KEY: usize = 600;
+
+/// A cluster in a folder; ends with the test.
+struct Cluster {
+    dir: tempfile::TempDir,
+}
+
+impl Cluster {
+    fn start() -> (Self, String) {
+        let cluster = Self {
+            dir: tempfile::tempdir().expect("a temporary folder"),
+        };
+        let output = cluster.run(&["start", "--nodes", "3"]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let brokers = text.lines().find_map(|line| line.strip_prefix("KAFKA_BROKERS="));
+        let brokers = brokers.expect("`start` prints the brokers").to_owned();
+        (cluster, brokers)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let script: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/peers/kafka/run");
+        let output = Command::new(script)
+            .args(arguments)
+            .arg("--dir")
+            .arg(self.dir.path())
+            .output()
+            .expect("the script runs");
+        assert!(
+            output.status.success(),
+            "tests/peers/kafka/run {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        output
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.run(&["stop"]);
+            return;
+        }
+        // A second panic would hide the first.
+        let script: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/peers/kafka/run");
+        Command::new(script).arg("stop").arg("--dir").arg(self.dir.path()).output().ok();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killing_a_node_loses_nothing() {
+    // The cluster is this test's own, but whoever has no Kafka at hand can start none either.
+    if peer("KAFKA_BROKERS").is_none() {
+        return;
+    }
+    let (cluster, brokers) = tokio::task::spawn_blocking(Cluster::start).await.expect("the cluster starts");
+    let cluster = Arc::new(cluster);
+    let mut kafka = Kafka::new(&brokers);
+    kafka.config.replication = 3;
+    let bus = kafka.bus().await;
+    let acknowledged = Arc::new(AtomicUsize::new(0));
+    let publishers: Vec<_> = (0..KEYS)
+        .map(|key| {
+            let (bus, acknowledged) = (Arc::clone(&bus), Arc::clone(&acknowledged));
+            tokio::spawn(async move {
+                for batch in (0..RECORDS_PER_KEY).collect::<Vec<_>>().chunks(5) {
+                    let batch: Vec<_> = batch.iter().map(|number| record(&format!("key{key}"), *number)).collect();
+                    while let Err(error) = bus.publish(Topic::Comments, batch.clone()).await {
+                        assert!(error.is_transient(), "{error}");
+                    }
+                    acknowledged.fetch_add(batch.len(), Ordering::Relaxed);
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            })
+        })
+        .collect();
+
+    eventually("a third is published", || async {
+        acknowledged.load(Ordering::Relaxed) > KEYS * RECORDS_PER_KEY / 3
+    })
+    .await;
+    let killer = Arc::clone(&cluster);
+    tokio::task::spawn_blocking(move || killer.run(&["kill-node", "2"]))
+        .await
+        .expect("killed");
+    let at_the_kill = acknowledged.load(Ordering::Relaxed);
+    for publisher in publishers {
+        publisher.await.expect("a publisher ends");
+    }
+    assert!(at_the_kill < KEYS * RECORDS_PER_KEY, "the node was killed after all was published");
+
+    let mut consumer = bus.subscribe("workers", &[Topic::Comments]).await.expect("subscribe");
+    let there = bus.lag("workers", &[Topic::Comments]).await.expect("lag")[0].records;
+    let received = collect(consumer.as_mut(), usize::try_from(there).expect("a count")).await;
+    let counts = assert_in_order(&received);
+    assert!(
+        counts.len() == KEYS && counts.values().all(|count| *count == RECORDS_PER_KEY),
+        "{counts:?}"
+    );
+    consumer.commit().await.expect("the group goes on with two nodes");
+    drop(consumer);
+    bus.close().await.expect("close");
+}
