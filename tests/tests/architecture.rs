@@ -14,7 +14,10 @@ const LAYERS: [(&[&str], &[&str]); 5] = [
     (&["rulebook", "scorer", "bus", "platforms"], &["domain"]),
     (&["runtime"], &["domain", "bus"]),
     (&["web"], &["domain", "runtime"]),
-    (&["vigie"], &["domain", "rulebook", "scorer", "bus", "platforms", "runtime", "web", "SERVICES"]),
+    (
+        &["vigie"],
+        &["domain", "rulebook", "scorer", "bus", "platforms", "runtime", "web", "SERVICES"],
+    ),
 ];
 const SERVICES_MAY_USE: &[&str] = &["domain", "rulebook", "scorer", "bus", "platforms", "runtime", "web"];
 
@@ -35,15 +38,34 @@ const PURE: [(&str, &str); 3] = [
 ];
 /// What a pure source does not contain: files, network, processes, threads, clocks, output.
 const IMPURE: [&str; 12] = [
-    "std::fs", "std::net", "std::env", "std::process", "std::thread", "tokio", "Instant::now", "SystemTime", "Timestamp::now", "Zoned::now",
-    "println!", "tracing::",
+    "std::fs",
+    "std::net",
+    "std::env",
+    "std::process",
+    "std::thread",
+    "tokio",
+    "Instant::now",
+    "SystemTime",
+    "Timestamp::now",
+    "Zoned::now",
+    "println!",
+    "tracing::",
 ];
 
 const LINES_MAX: usize = 600;
 
 /// The visible entries of the top level.
 const TOP: [&str; 10] = [
-    "Cargo.toml", "Cargo.lock", "LICENSE-APACHE", "LICENSE-MIT", "README.md", "deploy", "models", "rules", "services", "tests",
+    "Cargo.toml",
+    "Cargo.lock",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "README.md",
+    "deploy",
+    "models",
+    "rules",
+    "services",
+    "tests",
 ];
 /// Top-level entries that are not part of the repository, or that a tool wants there.
 const TOP_BESIDES: [&str; 2] = ["rust-toolchain.toml", "target"];
@@ -64,7 +86,11 @@ impl Crate {
         let path = dir.join("Cargo.toml");
         let manifest = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         Self {
-            name: dir.file_name().and_then(|name| name.to_str()).expect("a folder with a name").to_owned(),
+            name: dir
+                .file_name()
+                .and_then(|name| name.to_str())
+                .expect("a folder with a name")
+                .to_owned(),
             manifest: manifest.parse().unwrap_or_else(|error| panic!("{}: {error}", path.display())),
         }
     }
@@ -77,7 +103,10 @@ impl Crate {
 }
 
 fn crates() -> Vec<Crate> {
-    let mut dirs: Vec<PathBuf> = entries(&root().join("services")).into_iter().filter(|path| path.join("Cargo.toml").exists()).collect();
+    let mut dirs: Vec<PathBuf> = entries(&root().join("services"))
+        .into_iter()
+        .filter(|path| path.join("Cargo.toml").exists())
+        .collect();
     dirs.sort();
     assert!(dirs.len() >= 14, "only {} crates found in services", dirs.len());
     dirs.iter().map(|dir| Crate::read(dir)).collect()
@@ -124,12 +153,18 @@ fn relative(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).display().to_string()
 }
 
-/// The code of a source without its comments and without its trailing module of tests.
+/// The code of a source, with line numbers, without its comments and without its trailing module of tests.
 fn product_code(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    text.lines()
+    let lines: Vec<&str> = text.lines().collect();
+    let tests = lines
+        .windows(2)
+        .position(|pair| pair[0] == "#[cfg(test)]" && pair[1].starts_with("mod ") && pair[1].ends_with('{'));
+    let end = tests.unwrap_or(lines.len());
+    lines
+        .into_iter()
+        .take(end)
         .enumerate()
-        .take_while(|(_, line)| line.trim() != "#[cfg(test)]")
-        .map(|(number, line)| (number + 1, line.split("//").next().unwrap_or(line)))
+        .map(|(index, line)| (index + 1, line.split("//").next().unwrap_or(line)))
 }
 
 /// Whether a source is only compiled for tests, or is there to serve them.
@@ -145,19 +180,31 @@ fn check(rule: &str, violations: &[String]) {
 fn dependencies_point_one_way() {
     let crates = crates();
     let layered: BTreeSet<&str> = LAYERS.iter().flat_map(|(names, _)| names.iter().copied()).collect();
-    let services: BTreeSet<&str> = crates.iter().map(|one| one.name.as_str()).filter(|name| !layered.contains(name)).collect();
+    let services: BTreeSet<&str> = crates
+        .iter()
+        .map(|one| one.name.as_str())
+        .filter(|name| !layered.contains(name))
+        .collect();
     let mut violations = Vec::new();
     for one in &crates {
         let layer = LAYERS.iter().find(|(names, _)| names.contains(&one.name.as_str()));
         let may_use = layer.map_or(SERVICES_MAY_USE, |(_, may_use)| may_use);
-        for used in ["dependencies", "dev-dependencies", "build-dependencies"].iter().flat_map(|kind| one.dependencies(kind)) {
-            let Some(used) = used.strip_prefix("vigie-").or((used == "vigie").then_some("vigie")) else { continue };
+        for used in ["dependencies", "dev-dependencies", "build-dependencies"]
+            .iter()
+            .flat_map(|kind| one.dependencies(kind))
+        {
+            let Some(used) = used.strip_prefix("vigie-").or((used == "vigie").then_some("vigie")) else {
+                continue;
+            };
             if !may_use.contains(&used) && !(may_use.contains(&"SERVICES") && services.contains(used)) {
                 violations.push(format!("{} uses {used}", one.name));
             }
         }
     }
-    check("domain <- {rulebook, scorer, bus, runtime, platforms, web} <- services <- vigie <- tests; services never use each other", &violations);
+    check(
+        "domain <- {rulebook, scorer, bus, runtime, platforms, web} <- services <- vigie <- tests; services never use each other",
+        &violations,
+    );
 }
 
 #[test]
@@ -178,7 +225,8 @@ fn every_crate_takes_lints_and_versions_from_the_workspace() {
     let mut violations = Vec::new();
     let tests = Crate::read(&root().join("tests"));
     for one in crates().iter().chain([&tests]) {
-        let inherited = |table: Option<&toml::Value>| table.and_then(|value| value.get("workspace")).and_then(toml::Value::as_bool) == Some(true);
+        let inherited =
+            |table: Option<&toml::Value>| table.and_then(|value| value.get("workspace")).and_then(toml::Value::as_bool) == Some(true);
         if !inherited(one.manifest.get("lints")) {
             violations.push(format!("{} does not say [lints] workspace = true", one.name));
         }
@@ -208,12 +256,22 @@ fn pure_sources_do_nothing_but_compute() {
             }
         }
     }
-    check("domain, rulebook and the estimators do no IO, do not sleep and read no clock", &violations);
+    check(
+        "domain, rulebook and the estimators do no IO, do not sleep and read no clock",
+        &violations,
+    );
 }
 
 #[test]
 fn only_the_runtime_reads_the_environment() {
-    let reading = ["env::var", "env::set_var", "env::remove_var", "env::temp_dir", "env::home_dir", "option_env!"];
+    let reading = [
+        "env::var",
+        "env::set_var",
+        "env::remove_var",
+        "env::temp_dir",
+        "env::home_dir",
+        "option_env!",
+    ];
     let mut violations = Vec::new();
     for (path, text) in sources("services") {
         let product = path.contains("/src/") && !path.starts_with("services/runtime/") && !serves_tests(&path);
@@ -222,7 +280,10 @@ fn only_the_runtime_reads_the_environment() {
             violations.extend(found.map(|(number, line)| format!("{path}:{number}: {}", line.trim())));
         }
     }
-    check("configuration comes from the configuration file; only the runtime reads the environment", &violations);
+    check(
+        "configuration comes from the configuration file; only the runtime reads the environment",
+        &violations,
+    );
 }
 
 #[test]
@@ -258,7 +319,9 @@ fn sources_are_documented_short_and_finished() {
         }
         let lines = text.lines().count();
         if lines > LINES_MAX {
-            violations.push(format!("{path} has {lines} lines, {LINES_MAX} are the limit: split it by responsibility"));
+            violations.push(format!(
+                "{path} has {lines} lines, {LINES_MAX} are the limit: split it by responsibility"
+            ));
         }
         for word in unfinished {
             if text.contains(word) {
@@ -288,8 +351,13 @@ fn the_top_level_is_the_agreed_one() {
         .filter_map(|path| path.file_name().map(|name| name.to_string_lossy().into_owned()))
         .filter(|name| !name.starts_with('.'))
         .collect();
-    let missing = TOP.iter().filter(|name| !found.iter().any(|entry| entry == **name)).map(|name| format!("{name} is missing"));
-    let more = found.iter().filter(|name| !TOP.contains(&name.as_str()) && !TOP_BESIDES.contains(&name.as_str()));
+    let missing = TOP
+        .iter()
+        .filter(|name| !found.iter().any(|entry| entry == **name))
+        .map(|name| format!("{name} is missing"));
+    let more = found
+        .iter()
+        .filter(|name| !TOP.contains(&name.as_str()) && !TOP_BESIDES.contains(&name.as_str()));
     let violations: Vec<String> = missing.chain(more.map(|name| format!("{name} does not belong here"))).collect();
     check("the visible top level is fixed", &violations);
 }

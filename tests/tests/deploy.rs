@@ -37,11 +37,18 @@ fn named_metrics(text: &str) -> BTreeSet<String> {
 #[test]
 fn alerts_and_dashboards_name_metrics_that_exist() {
     let known = known_metrics();
-    for path in ["deploy/prometheus/vigie.rules.yml", "deploy/prometheus/vigie.rules.test.yml", "deploy/grafana/vigie.json"] {
+    for path in [
+        "deploy/prometheus/vigie.rules.yml",
+        "deploy/prometheus/vigie.rules.test.yml",
+        "deploy/grafana/vigie.json",
+    ] {
         let named = named_metrics(&read(path));
         assert!(named.len() > 4, "{path} names only {named:?}");
         let unknown: Vec<&String> = named.difference(&known).collect();
-        assert!(unknown.is_empty(), "{path} names {unknown:?}, which deploy/metrics.toml does not list");
+        assert!(
+            unknown.is_empty(),
+            "{path} names {unknown:?}, which deploy/metrics.toml does not list"
+        );
     }
 }
 
@@ -64,16 +71,23 @@ fn the_dashboard_names_alerts_that_exist() {
     let rules = read("deploy/prometheus/vigie.rules.yml");
     let dashboard = read("deploy/grafana/vigie.json");
     serde_json::from_str::<serde_json::Value>(&dashboard).expect("the dashboard is JSON");
-    let named = dashboard.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| word.starts_with("Vigie") && word.len() > 5);
+    let named = dashboard
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| word.starts_with("Vigie") && word.len() > 5);
     for alert in named {
-        assert!(rules.contains(&format!("- alert: {alert}\n")), "the dashboard names {alert}, which is no alert");
+        assert!(
+            rules.contains(&format!("- alert: {alert}\n")),
+            "the dashboard names {alert}, which is no alert"
+        );
     }
 }
 
 /// The targets of the Markdown links of `text` that point into the repository.
 fn links(text: &str) -> Vec<&str> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-    targets.filter(|target| !target.contains("://") && !target.starts_with('#')).collect()
+    targets
+        .filter(|target| !target.contains("://") && !target.starts_with('#'))
+        .collect()
 }
 
 #[test]
