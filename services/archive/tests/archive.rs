@@ -274,7 +274,7 @@ async fn everything_twice_in_shuffled_batches() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn everything_twice_in_shuffled_batches_on_postgres() -> anyhow::Result<()> {
-    let Some(url) = testing::peer("VIGIE_TEST_POSTGRES") else {
+    let Some(url) = testing::peer("POSTGRES_URL") else {
         return Ok(());
     };
     twice_in_any_order(async |dir: &Path| testing::runtime_on_postgres(dir, &url).await, 2).await

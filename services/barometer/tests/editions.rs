@@ -262,7 +262,7 @@ async fn each_comment_counts_once_in_any_order() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn each_comment_counts_once_on_postgres() -> anyhow::Result<()> {
-    let Some(url) = testing::peer("VIGIE_TEST_POSTGRES") else {
+    let Some(url) = testing::peer("POSTGRES_URL") else {
         return Ok(());
     };
     let dir = tempfile::tempdir()?;

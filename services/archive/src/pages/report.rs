@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use maud::{Markup, html};
-use vigie_domain::{Act, Decision, EnforcementState, ThreatReport, sha256_hex};
+use vigie_domain::{Act, Decision, ThreatReport, sha256_hex};
 use vigie_web::text::{self, Mark};
 use vigie_web::{User, words};
 
@@ -183,13 +183,6 @@ fn decided(user: &User, decision: &Decision) -> Markup {
 
 fn follow_up(user: &User, report: &ThreatReport) -> Markup {
     let language = user.language;
-    let state = |state: EnforcementState| match state {
-        EnforcementState::Requested => language.pick("demandé", "requested"),
-        EnforcementState::Sent => language.pick("envoyé", "sent"),
-        EnforcementState::Confirmed => language.pick("confirmé", "confirmed"),
-        EnforcementState::Failed => language.pick("échoué", "failed"),
-        EnforcementState::Superseded => language.pick("remplacé", "superseded"),
-    };
     html! {
         section.panel aria-labelledby="follow-up" {
             h2 id="follow-up" { (language.pick("Suites sur la plateforme", "Follow-up on the platform")) }
@@ -200,8 +193,8 @@ fn follow_up(user: &User, report: &ThreatReport) -> Markup {
                     tbody { @for step in &report.enforcements {
                         tr {
                             td { (words::instant(language, step.at)) }
-                            td { (step.action.as_str()) @if step.dry_run { " " span.badge { (language.pick("à blanc", "dry run")) } } }
-                            td { (state(step.state)) }
+                            td { (words::action(language, step.action)) @if step.dry_run { " " span.badge { (language.pick("à blanc", "dry run")) } } }
+                            td { (words::enforcement_state(language, step.state)) }
                         }
                     } }
                 } }
