@@ -118,11 +118,17 @@ vigie_target_dir() {
     (cd "$dir" && pwd)
 }
 
-# claim_target DIR ROOT: lets the clone ROOT build into DIR, which clones may share.
+# claim_target DIR ROOT: lets the clone ROOT build into DIR, which clones may share, and keeps others out through the descriptor 7
+# until this script ends or calls release_target. What must outlive the script is started with 7>&-.
 # Cargo tells the crates of two clones apart only by the times of their files: it could take the other's for ours. When the
 # folder was last used by another clone, those of our own crates are compiled anew; the dependencies are not.
 claim_target() {
     local owner=
+    exec 7>"$1/.vigie-lock"
+    if ! flock --nonblock 7; then
+        say "another run builds in $1; waiting for it"
+        flock --timeout 5400 7 || die "another run has built in $1 for 90 minutes; end it, or set CARGO_TARGET_DIR to another folder"
+    fi
     [ ! -e "$1/.vigie-clone" ] || owner="$(cat "$1/.vigie-clone")"
     [ "$owner" != "$2" ] || return 0
     if [ -n "$owner" ]; then
@@ -130,6 +136,8 @@ claim_target() {
     fi
     printf '%s\n' "$2" >"$1/.vigie-clone"
 }
+
+release_target() { exec 7>&-; }
 
 # duration SECONDS: as people read it.
 duration() {
