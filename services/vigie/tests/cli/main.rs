@@ -1,0 +1,8 @@
+//! The command line, on the real binary.
+
+mod dead_letters;
+mod metrics;
+mod offline;
+mod operations;
+mod process;
+mod support;

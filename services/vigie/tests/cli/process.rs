@@ -1,0 +1,177 @@
+//! The life of the process: start, use, signals, refusals, kill -9, on the real binary.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use crate::support::{Place, Process, eventually, exchange};
+
+#[test]
+fn starts_answers_and_drains() -> anyhow::Result<()> {
+    let place = Place::new()?;
+    let process = place.up()?;
+    assert_eq!(process.get("/healthz")?.0, 200);
+    let (status, head, _) = exchange(process.address()?, "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")?;
+    assert!(
+        (300..400).contains(&status) && head.to_lowercase().contains("location: /queue"),
+        "{head}"
+    );
+    let (status, head, _) = exchange(process.address()?, "GET /queue HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")?;
+    assert!((300..400).contains(&status) && head.contains("/sign-in"), "{head}");
+    assert!(process.log().contains("nobody can sign in yet"), "{}", process.log());
+    process.stop()
+}
+
+#[test]
+fn logs_are_json_where_nobody_looks() -> anyhow::Result<()> {
+    let place = Place::new()?;
+    let process = place.up()?;
+    for line in process.log().lines() {
+        let entry: serde_json::Value = serde_json::from_str(line)?;
+        assert!(entry["level"].is_string() && entry["timestamp"].is_string(), "{line}");
+    }
+    assert!(process.log().contains("started"), "{}", process.log());
+    process.stop()
+}
+
+#[test]
+fn a_second_signal_ends_at_once() -> anyhow::Result<()> {
+    let place = Place::new()?;
+    let mut process = place.up()?;
+    // A request that never ends keeps the drain busy.
+    let address = process.address()?;
+    let mut open = std::net::TcpStream::connect(address)?;
+    std::io::Write::write_all(&mut open, b"POST /control HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n")?;
+    process.signal("TERM")?;
+    eventually(|| process.log().contains("a second signal stops at once"))?;
+    let began = Instant::now();
+    process.signal("INT")?;
+    let status = process.wait()?;
+    assert!(status.code() == Some(130) || status.code() == Some(0), "{status}");
+    assert!(began.elapsed() < Duration::from_secs(5), "it took {:?}", began.elapsed());
+    Ok(())
+}
+
+#[test]
+fn one_process_on_a_data_directory() -> anyhow::Result<()> {
+    let place = Place::new()?;
+    let process = place.up()?;
+    let finished = place.run(&["up"])?;
+    let stderr = finished.failure(1)?;
+    assert!(
+        stderr.contains("is in use by another vigie") && stderr.contains(&process.id().to_string()),
+        "{stderr}"
+    );
+    assert!(stderr.contains("--data DIR"), "{stderr}");
+    process.await_ready()?;
+    process.stop()
+}
+
+#[test]
+fn a_port_in_use_is_one_error_and_nothing_runs() -> anyhow::Result<()> {
+    let place = Place::new()?;
+    let taken = TcpListener::bind("127.0.0.1:0")?;
+    let listen = taken.local_addr()?.to_string();
+    let stderr = place.run(&["up", "--listen", &listen])?.failure(1)?;
+    assert!(
+        stderr.contains(&format!("the address {listen} is in use")) && stderr.contains("--listen"),
+        "{stderr}"
+    );
+    assert!(!place.data().join("instance.json").exists(), "it announced itself");
+    let stderr = place.run(&["up", "--listen", "nowhere.invalid:1"])?.failure(1)?;
+    assert!(stderr.contains("could not listen on nowhere.invalid:1"), "{stderr}");
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_used_is_one_error_and_nothing_is_consumed() -> anyhow::Result<()> {
+    let place = Place::new()?;
+    let cut = place.file("cut.so", &std::fs::read(vigie_scorer::testing::library())?[..1_000_000])?;
+    let model = place.path().join("model");
+    std::fs::create_dir(&model)?;
+    for entry in std::fs::read_dir(vigie_scorer::testing::model("abuse-fr-use"))? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), model.join(entry.file_name()))?;
+    }
+    let mut tokenizer = std::fs::read(model.join("tokenizer.json"))?;
+    tokenizer.push(b'\n');
+    std::fs::write(model.join("tokenizer.json"), tokenizer)?;
+    let library = vigie_scorer::testing::library();
+    let cases = [
+        (format!("onnxruntime = \"{}\"", cut.display()), "it is truncated"),
+        ("onnxruntime = \"/nowhere.so\"".to_owned(), "deploy/onnxruntime"),
+        (
+            format!("onnxruntime = \"{}\"\nmodel = \"{}\"", library.display(), model.display()),
+            "the manifest says",
+        ),
+        (
+            format!("onnxruntime = \"{}\"\nmodel = \"/nowhere\"", library.display()),
+            "is missing",
+        ),
+        (
+            format!("onnxruntime = \"{}\"\nrules = \"{}\"", library.display(), model.display()),
+            "vigie rules check",
+        ),
+    ];
+    for (classifier, expected) in cases {
+        let content = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\n[data]\ndir = \"{}\"\n[classifier]\n{classifier}\n",
+            place.data().display()
+        );
+        let config = place.file("wrong.toml", content)?;
+        let stderr = crate::support::vigie(&["up", "--config", &config.display().to_string()], "")?.failure(1)?;
+        assert!(
+            stderr.contains("could not start the classifier") && stderr.contains(expected),
+            "{classifier}: {stderr}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_written_says_so() -> anyhow::Result<()> {
+    let place = Place::new()?;
+    // A file where a directory must be: that holds for root as well.
+    let file = place.file("occupied", "")?;
+    let inside = file.join("data").display().to_string();
+    let stderr = place.run(&["up", "--data", &inside])?.failure(1)?;
+    assert!(
+        stderr.contains("could not create the data directory") && stderr.contains("--data DIR"),
+        "{stderr}"
+    );
+    // /proc can be written by nobody.
+    let stderr = place.run(&["up", "--data", "/proc/self/task"])?.failure(1)?;
+    assert!(stderr.contains("could not write to the data directory"), "{stderr}");
+    Ok(())
+}
+
+#[test]
+fn killed_it_starts_again_with_what_it_had() -> anyhow::Result<()> {
+    let place = Place::new()?;
+    let rows: String = (0..40).map(|n| row(n, "Bande d'incapables, vous êtes des guignols")).collect();
+    let file = place.file("comments.jsonl", rows)?.display().to_string();
+    let mut process = place.up()?;
+    let imported = place.run(&["import", &file, "--account", "musee", "--json"])?.json()?;
+    assert_eq!(imported["imported"], 40, "{imported}");
+    process.signal("KILL")?;
+    process.wait()?;
+
+    let process = place.up()?;
+    eventually(|| process.metric("vigie_bus_lag").is_ok_and(|lag| lag == 0.0) && waiting(&process) > 0.0)?;
+    let before = waiting(&process);
+    let again = place.run(&["import", &file, "--account", "musee", "--json"])?.json()?;
+    assert_eq!(again["imported"], 0, "a rerun is a no-op: {again}");
+    assert!((waiting(&process) - before).abs() < f64::EPSILON);
+    process.stop()
+}
+
+fn waiting(process: &Process) -> f64 {
+    process.metric("vigie_review_queue_items").unwrap_or_default()
+}
+
+fn row(number: usize, text: &str) -> String {
+    let row = serde_json::json!({
+        "platform": "generic", "account_id": "musee", "post_id": "p", "comment_id": format!("c{number}"),
+        "created_at": "2026-11-01T12:00:00Z", "text": format!("{text} ({number})"),
+    });
+    format!("{row}\n")
+}
