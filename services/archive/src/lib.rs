@@ -72,17 +72,28 @@ pub async fn start(config: Config, runtime: Runtime, _web: Web) -> anyhow::Resul
 /// What [`rebuild`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rebuilt {
+    /// Records read from the topics.
+    pub records: u64,
     /// Reports in the new index.
     pub reports: usize,
 }
 
-/// Makes the search index again from the tables. The archive must not be running on the same directory.
+/// Brings the tables up to what the topics hold, from their beginning, and makes the search index again from the tables. Reports that
+/// are older than the retention of the topics stay. The archive must not be running on the same directory.
 ///
 /// # Errors
-/// The database or the directory of the index cannot be used, or another process writes the index.
+/// The bus, the database or the directory of the index cannot be used, or another process writes the index.
 pub async fn rebuild(config: &Config, runtime: &Runtime) -> anyhow::Result<Rebuilt> {
+    rebuild_telling(config, runtime, |_, _| {}).await
+}
+
+/// As [`rebuild`]; tells after each batch how many records were read, and of how many.
+///
+/// # Errors
+/// As [`rebuild`].
+pub async fn rebuild_telling(config: &Config, runtime: &Runtime, progress: impl FnMut(u64, u64)) -> anyhow::Result<Rebuilt> {
     let mut archivist = Archivist::open(runtime, &config.index_dir(runtime)).await?;
-    Ok(Rebuilt {
-        reports: archivist.reindex().await?,
-    })
+    let records = archivist.replay(runtime.bus.as_ref(), progress).await?;
+    let reports = archivist.reindex().await?;
+    Ok(Rebuilt { records, reports })
 }

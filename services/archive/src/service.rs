@@ -3,11 +3,13 @@
 //! Delivery: at least once in, exactly once in tables and index. The tables commit before the index does and the bus after both; a
 //! crash anywhere between is made good by [`Archivist::catch_up`], which runs at the start, after every batch and between batches.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use prometheus::IntCounter;
-use vigie_bus::Delivery;
+use vigie_bus::{Bus, Delivery};
 use vigie_domain::{Topic, WireError, decode};
 use vigie_runtime::{Handler, Rejected, Runtime};
 
@@ -17,6 +19,9 @@ use crate::store::{Fact, Store};
 /// Records of one batch.
 pub const BATCH_RECORDS_MAX: usize = 256;
 const INDEX_BATCH: i64 = 500;
+const REPLAY_WAIT: Duration = Duration::from_secs(5);
+/// After so many waits in vain a replay gives up.
+const REPLAY_SILENCES_MAX: u32 = 12;
 
 /// What the archive reads.
 pub const TOPICS: [Topic; 3] = [Topic::Verdicts, Topic::Decisions, Topic::Enforcements];
@@ -80,6 +85,49 @@ impl Archivist {
     pub async fn reindex(&mut self) -> anyhow::Result<usize> {
         self.index.clear()?;
         self.catch_up().await
+    }
+
+    /// Reads the topics again from their beginning into the tables, and then what is new into the index. What the tables know already
+    /// changes nothing. Nothing is committed: the place of the running archive stays, and the bus forgets the reader. Returns how many
+    /// records were read; `progress` is told after each batch, with how many there were at the start.
+    ///
+    /// # Errors
+    /// The bus or the database failed, or the topics ended before their end; calling again is safe.
+    pub async fn replay(&mut self, bus: &dyn Bus, mut progress: impl FnMut(u64, u64)) -> anyhow::Result<u64> {
+        let group = format!("archive-rebuild-{}", jiff::Timestamp::now().as_microsecond());
+        let mut left: BTreeMap<Topic, u64> = bus
+            .lag(&group, &TOPICS)
+            .await?
+            .into_iter()
+            .map(|lag| (lag.topic, lag.records))
+            .collect();
+        let total: u64 = left.values().sum();
+        let mut read = 0;
+        let mut consumer = bus.subscribe(&group, &TOPICS).await?;
+        let mut silent = 0;
+        while left.values().any(|records| *records > 0) {
+            let batch = consumer.receive(BATCH_RECORDS_MAX, REPLAY_WAIT).await?;
+            silent = if batch.is_empty() { silent + 1 } else { 0 };
+            anyhow::ensure!(
+                silent < REPLAY_SILENCES_MAX,
+                "the bus gave {read} of {total} records and no more; see that it is healthy and start again"
+            );
+            for rejected in self.apply(&batch).await? {
+                tracing::warn!(
+                    error = rejected.error,
+                    "a record that cannot be read is passed over; it was sent to the dead letters when it was new"
+                );
+            }
+            self.catch_up().await?;
+            for delivery in &batch {
+                if let Some(records) = left.get_mut(&delivery.topic) {
+                    *records = records.saturating_sub(1);
+                }
+            }
+            read += batch.len() as u64;
+            progress(read, total);
+        }
+        Ok(read)
     }
 
     /// Applies deliveries to the tables only.

@@ -523,6 +523,52 @@ async fn the_service_archives_what_the_bus_brings_and_stops_when_asked() -> anyh
     check(&open(&runtime).await?, &expected, 0).await
 }
 
+#[tokio::test]
+async fn an_archive_that_is_lost_is_made_again_from_the_topics() -> anyhow::Result<()> {
+    let (story, expected) = story();
+    let dir = tempfile::tempdir()?;
+    let runtime = testing::runtime(dir.path()).await?;
+    for topic in [Topic::Verdicts, Topic::Decisions, Topic::Enforcements] {
+        let records = story
+            .iter()
+            .filter(|delivery| delivery.topic == topic)
+            .map(|delivery| delivery.record.clone())
+            .collect();
+        vigie_runtime::publish(&runtime, topic, records).await?;
+    }
+    // The archive has read and committed everything, then its files are gone.
+    let mut consumer = runtime.bus.subscribe("archive", &vigie_archive::service::TOPICS).await?;
+    let mut archivist = open(&runtime).await?;
+    let mut read = 0;
+    while read < story.len() {
+        let batch = consumer.receive(100, std::time::Duration::from_secs(5)).await?;
+        read += batch.len();
+        archivist.handle(&batch).await?;
+        consumer.commit().await?;
+    }
+    drop((consumer, archivist, runtime));
+    for name in ["archive.db", "archive.db-wal", "archive.db-shm"] {
+        std::fs::remove_file(dir.path().join(name)).ok();
+    }
+    std::fs::remove_dir_all(dir.path().join("archive-index"))?;
+
+    for _ in 0..2 {
+        let mut runtime = testing::runtime(dir.path()).await?;
+        let mut told = Vec::new();
+        let rebuilt =
+            vigie_archive::rebuild_telling(&vigie_archive::Config::default(), &runtime, |read, total| told.push((read, total))).await?;
+        assert_eq!(rebuilt.records, story.len() as u64);
+        assert_eq!(rebuilt.reports, expected.len());
+        assert_eq!(told.last(), Some(&(rebuilt.records, rebuilt.records)));
+        runtime.registry = prometheus::Registry::new();
+        check(&open(&runtime).await?, &expected, 0).await?;
+        // The place of the running archive is where it was.
+        let lag = runtime.bus.lag("archive", &vigie_archive::service::TOPICS).await?;
+        assert!(lag.iter().all(|lag| lag.records == 0), "{lag:?}");
+    }
+    Ok(())
+}
+
 const CRASH_DIR: &str = "VIGIE_TEST_ARCHIVE_CRASH_DIR";
 
 /// The process that is killed: handles the story in shuffled batches, again and again. Does nothing as a test of its own.

@@ -17,9 +17,15 @@ use vigie_platforms::{Actor, Confirmation, PlatformError, Subject};
 use vigie_runtime::accounts::AccountConfig;
 use vigie_runtime::{Accounts, Handler as _, Runtime, record, testing};
 
+pub const SOON: Duration = Duration::from_secs(20);
+pub const EVERYTHING: [Action; 3] = [Action::Hide, Action::Unhide, Action::Report];
 pub const ACCOUNT: &str = "musee-test";
 pub const AUTHOR: &str = "did:plc:auteur-tres-personnel";
 pub const TEXT: &str = "ornithorynque";
+
+pub fn transient() -> PlatformError {
+    PlatformError::Transient("answered 503".to_owned())
+}
 
 /// What goes wrong in one call.
 #[derive(Debug, Clone)]
