@@ -10,6 +10,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp};
@@ -26,8 +27,6 @@ use crate::store::{Known, Mark, Store};
 const BATCH_COMMENTS_MAX: usize = 256;
 /// Bytes of text published at once, about.
 const BATCH_BYTES_MAX: usize = 4 << 20;
-/// The first look at a comment for edits and deletions is due after this.
-const FIRST_LOOK_AFTER: SignedDuration = SignedDuration::from_mins(10);
 
 /// Whether to wait for a bus that is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +35,19 @@ pub enum Patience {
     UntilStopped,
     /// Fail at the first error: the caller tells whoever asked.
     Once,
+}
+
+/// How comments are taken in.
+#[derive(Debug, Clone)]
+pub struct Manner {
+    /// Where from.
+    pub origin: Origin,
+    /// What to do while the bus is away.
+    pub patience: Patience,
+    /// Recorded with the last of the comments.
+    pub mark: Option<Mark>,
+    /// How long after, what is new is looked at again for edits and deletions; none: never.
+    pub look_after: Option<Duration>,
 }
 
 /// What became of a comment.
@@ -106,33 +118,26 @@ impl Acceptor {
         &self.0.metrics
     }
 
-    /// Takes comments of `account` in, in order; says what became of each. `mark` is recorded with the last of them.
+    /// Takes comments of `account` in, in order; says what became of each.
     ///
     /// # Errors
     /// The bus or the database; what was accepted before stays accepted, the mark is not recorded.
-    pub async fn accept(
-        &self,
-        account: &Account,
-        comments: Vec<Incoming>,
-        origin: Origin,
-        patience: Patience,
-        mark: Option<Mark>,
-    ) -> Result<Vec<Fate>, AcceptError> {
+    pub async fn accept(&self, account: &Account, comments: Vec<Incoming>, manner: Manner) -> Result<Vec<Fate>, AcceptError> {
         let lane = self.lane(&account.id);
         let _turn = lane.lock().await;
         let mut fates = Vec::with_capacity(comments.len());
         let mut batch = Batch::default();
         for incoming in comments {
-            let fate = match incoming.build(account, &self.0.runtime.keys, origin, Timestamp::now()) {
+            let fate = match incoming.build(account, &self.0.runtime.keys, manner.origin, Timestamp::now()) {
                 Ok(comment) => self.sort(comment, &mut batch).await?,
                 Err(error) => Fate::Rejected(error.to_string()),
             };
             fates.push(fate);
             if batch.is_full() {
-                self.flush(account, std::mem::take(&mut batch), patience, None).await?;
+                self.flush(account, std::mem::take(&mut batch), &manner, None).await?;
             }
         }
-        self.flush(account, batch, patience, mark.as_ref()).await?;
+        self.flush(account, batch, &manner, manner.mark.as_ref()).await?;
         for fate in &fates {
             self.0.metrics.fate(account.platform, fate);
         }
@@ -157,16 +162,17 @@ impl Acceptor {
     }
 
     /// Publishes, then records.
-    async fn flush(&self, account: &Account, batch: Batch, patience: Patience, mark: Option<&Mark>) -> Result<(), AcceptError> {
+    async fn flush(&self, account: &Account, batch: Batch, manner: &Manner, mark: Option<&Mark>) -> Result<(), AcceptError> {
         let runtime = &self.0.runtime;
         let records: Vec<_> = batch.comments.iter().map(record).collect();
         if !records.is_empty() {
-            match patience {
+            match manner.patience {
                 Patience::UntilStopped => publish(runtime, Topic::Comments, records).await?,
                 Patience::Once => runtime.bus.publish(Topic::Comments, records).await?,
             }
         }
-        let first_look = |comment: &Comment| comment.collected_at.checked_add(FIRST_LOOK_AFTER).ok();
+        let look_after = manner.look_after.and_then(|after| SignedDuration::try_from(after).ok());
+        let first_look = |comment: &Comment| comment.collected_at.checked_add(look_after?).ok();
         self.0.store.record(&account.id, &batch.comments, first_look, mark).await?;
         for comment in &batch.comments {
             self.0.metrics.published(comment);
@@ -221,3 +227,6 @@ fn put_after(comment: &mut Comment, known: Known) {
         tombstone.at = after;
     }
 }
+
+#[cfg(test)]
+mod tests;

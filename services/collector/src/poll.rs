@@ -16,7 +16,7 @@ use vigie_domain::Context;
 use vigie_platforms::{PlatformError, Presence, Source};
 use vigie_runtime::Account;
 
-use crate::accept::{AcceptError, Acceptor, Patience};
+use crate::accept::{AcceptError, Acceptor, Manner, Patience};
 use crate::back_off::BackOff;
 use crate::config::Config;
 use crate::incoming::{Incoming, Origin};
@@ -104,8 +104,10 @@ impl Poller {
         Ok(page.more)
     }
 
-    async fn accept(&self, comments: Vec<Incoming>, mark: Option<Mark>) -> Result<(), TurnError> {
-        match self.acceptor.accept(&self.account, comments, Origin::Poll, Patience::UntilStopped, mark).await {
+    async fn accept(&mut self, comments: Vec<Incoming>, mark: Option<Mark>) -> Result<(), TurnError> {
+        let look_after = Some(self.config.presence.day.0);
+        let manner = Manner { origin: Origin::Poll, patience: Patience::UntilStopped, mark, look_after };
+        match self.acceptor.accept(&self.account, comments, manner).await {
             Ok(_) => Ok(()),
             Err(_) if self.stop.is_cancelled() => Err(TurnError::Stopped),
             Err(error) => Err(error.into()),
@@ -215,3 +217,6 @@ impl Poller {
         wait
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use vigie_domain::{AccountId, CommentId, NativeCommentId, sha256_hex};
 use vigie_runtime::{Account, Runtime};
 
-use crate::accept::{Acceptor, Fate, Patience};
+use crate::accept::{Acceptor, Fate, Manner, Patience};
 use crate::back_off::BackOff;
 use crate::config::ReplayConfig;
 use crate::import::{Format, Row, rows};
@@ -137,7 +137,8 @@ impl Replay {
                 Vec::new()
             }
         };
-        let fates = self.acceptor.accept(&self.account, incoming, Origin::Replay, Patience::UntilStopped, Some(position.mark())).await?;
+        let manner = Manner { origin: Origin::Replay, patience: Patience::UntilStopped, mark: Some(position.mark()), look_after: None };
+        let fates = self.acceptor.accept(&self.account, incoming, manner).await?;
         Ok(Some(fates.into_iter().next().unwrap_or(Fate::Known)))
     }
 

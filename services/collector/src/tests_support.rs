@@ -1,8 +1,14 @@
 //! What the unit tests of this crate share.
 
+use std::path::Path;
+use std::time::Duration;
+
 use jiff::Timestamp;
-use vigie_domain::{AccountId, InstitutionId, Platform};
-use vigie_runtime::{Account, Secret};
+use vigie_bus::Bus;
+use vigie_domain::{AccountId, Comment, InstitutionId, Platform, Topic, decode};
+use vigie_runtime::accounts::AccountConfig;
+use vigie_runtime::config::{DataConfig, RuntimeConfig};
+use vigie_runtime::{Account, Runtime, Secret};
 
 use crate::import::Row;
 
@@ -48,5 +54,47 @@ pub fn row(id: &str, text: &str) -> Row {
         parent_text: None,
         post_text: None,
         raw: format!("{{\"comment_id\":\"{id}\"}}"),
+    }
+}
+
+/// A runtime on the embedded bus and SQLite in `dir`, with these accounts besides `musee-test`.
+pub async fn runtime_with(dir: &Path, more: Vec<AccountConfig>) -> anyhow::Result<Runtime> {
+    let accounts = std::iter::once(account_config("musee-test", "generic")).chain(more).collect();
+    let config = RuntimeConfig { data: DataConfig { dir: dir.to_owned() }, accounts, ..RuntimeConfig::default() };
+    Runtime::open(&config).await
+}
+
+/// The entry of an account without anything particular.
+pub fn account_config(id: &str, platform: &str) -> AccountConfig {
+    AccountConfig {
+        id: id.to_owned(),
+        platform: platform.to_owned(),
+        institution: "musee-test".to_owned(),
+        name: None,
+        policy: "default".to_owned(),
+        base_url: None,
+        handle: None,
+        watch: false,
+        dry_run: true,
+        token: None,
+        login: None,
+        labeler_did: None,
+        webhook_secrets: Vec::new(),
+    }
+}
+
+/// Everything on [comments], in order of each key.
+pub async fn published(bus: &dyn Bus) -> anyhow::Result<Vec<Comment>> {
+    let group = format!("test-{}", rand::random::<u32>());
+    let mut consumer = bus.subscribe(&group, &[Topic::Comments]).await?;
+    let mut comments = Vec::new();
+    loop {
+        let batch = consumer.receive(500, Duration::from_millis(200)).await?;
+        if batch.is_empty() {
+            return Ok(comments);
+        }
+        for delivery in batch {
+            comments.push(decode(&delivery.record.payload)?);
+        }
     }
 }

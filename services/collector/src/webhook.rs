@@ -23,7 +23,7 @@ use vigie_domain::{AccountId, sha256_hex};
 use vigie_platforms::webhook::{HEADER, SignatureError, verify};
 use vigie_runtime::{Account, Runtime};
 
-use crate::accept::{Acceptor, Fate, Patience};
+use crate::accept::{Acceptor, Fate, Manner, Patience};
 use crate::config::WebhookConfig;
 use crate::import::{Row, RowError, read_json};
 use crate::incoming::{Incoming, Origin};
@@ -154,7 +154,8 @@ impl Webhook {
     async fn publish(&self, account: Account, comments: Vec<Incoming>, mark: Option<Mark>) -> Result<Vec<Fate>, Refusal> {
         let acceptor = self.acceptor.clone();
         let task = tokio::spawn(async move {
-            let accepted = acceptor.accept(&account, comments, Origin::Webhook, Patience::Once, mark).await;
+            let manner = Manner { origin: Origin::Webhook, patience: Patience::Once, mark, look_after: None };
+            let accepted = acceptor.accept(&account, comments, manner).await;
             if let Err(error) = &accepted {
                 acceptor.metrics().accept_error(account.platform, error);
                 tracing::warn!(account = %account.id, %error, "a webhook request for `{}` could not be passed on; the sender is told to repeat it", account.id);

@@ -7,7 +7,7 @@ use vigie_domain::AccountId;
 use vigie_runtime::{Accounts, Runtime};
 
 use super::{Row, RowError};
-use crate::accept::{Acceptor, Fate, Patience};
+use crate::accept::{Acceptor, Fate, Manner, Patience};
 use crate::incoming::{Incoming, Origin};
 
 /// What became of the rows of one call.
@@ -61,9 +61,10 @@ impl Importer {
             }
         }
         self.acceptor.metrics().rejected(account.platform, outcome.rejected.len() as u64);
+        let manner = Manner { origin: Origin::Import, patience: Patience::UntilStopped, mark: None, look_after: None };
         let fates = self
             .acceptor
-            .accept(account, comments, Origin::Import, Patience::UntilStopped, None)
+            .accept(account, comments, manner)
             .await
             .context("the import was cut short; what was accepted is recognised when it is started again")?;
         for (line, fate) in lines.into_iter().zip(fates) {
