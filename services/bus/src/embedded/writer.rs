@@ -196,7 +196,8 @@ impl Writer {
             // Without a group nobody can be robbed of a record, so its age decides alone.
             let floor = self.state.floor(topic).unwrap_or(i64::MAX);
             let oldest = self.log.oldest(topic, floor, DROPPED_RECORDS_MAX).await?;
-            let expired = oldest.partition_point(|record| record.at_ms < expired_ms);
+            // The clock may have been set back, so the times need not ascend.
+            let expired = oldest.iter().take_while(|record| record.at_ms < expired_ms).count();
             dropped += self.drop_oldest(topic, &oldest[..expired]).await?;
         }
         if dropped > 0 {

@@ -61,7 +61,6 @@ impl Client {
             .set("reconnect.backoff.ms", "100")
             .set("reconnect.backoff.max.ms", "2000")
             .set("socket.keepalive.enable", "true")
-            .set("allow.auto.create.topics", "false")
             .set_log_level(RDKafkaLogLevel::Warning);
         let protocol = match (config.tls, config.sasl_mechanism.is_some()) {
             (false, false) => "plaintext",
@@ -102,6 +101,11 @@ impl Client {
 impl Complaint {
     pub(super) fn get(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// After a success: what it complained of is over.
+    pub(super) fn clear(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn note(&self, error: &KafkaError, reason: &str) {

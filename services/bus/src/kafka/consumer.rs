@@ -80,6 +80,7 @@ impl KafkaConsumer {
             .set("group.id", client.group(group))
             .set("partition.assignment.strategy", "cooperative-sticky")
             .set("enable.auto.commit", "false")
+            .set("allow.auto.create.topics", "false")
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "earliest")
             .set("session.timeout.ms", client.config.session_timeout.as_millis().to_string())
@@ -343,5 +344,70 @@ fn survive(error: &KafkaError) -> Result<(), BusError> {
             tracing::debug!(%error, "receiving goes on after an error");
             Ok(())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delivery(partition: i32, offset: i64) -> Delivery {
+        Delivery {
+            topic: Topic::Comments,
+            partition,
+            offset,
+            timestamp_ms: 0,
+            record: Record {
+                key: "k".to_owned(),
+                id: "i".to_owned(),
+                headers: Vec::new(),
+                payload: vec![0; 10],
+            },
+        }
+    }
+
+    /// Partitions 0 and 1 with records 0 to 3 each; the first six of the eight are returned.
+    fn positions() -> Positions {
+        let positions = Positions::default();
+        for offset in 0..4 {
+            for partition in 0..2 {
+                positions.push(delivery(partition, offset));
+            }
+        }
+        assert_eq!(positions.take(6).len(), 6);
+        positions
+    }
+
+    const FIRST: Place = (Topic::Comments, 0);
+    const SECOND: Place = (Topic::Comments, 1);
+
+    #[test]
+    fn only_what_was_returned_is_committed() {
+        let positions = positions();
+        let asked = positions.ask();
+        assert_eq!(asked, [(FIRST, 3), (SECOND, 3)]);
+        positions.acknowledge(&asked);
+        assert_eq!(positions.ask(), []);
+        assert_eq!(positions.take(1)[0].offset, 3);
+        assert_eq!(positions.ask(), [(FIRST, 4)]);
+    }
+
+    #[test]
+    fn a_revoked_partition_is_forgotten() {
+        let positions = positions();
+        assert_eq!(positions.pending(), (2, 24));
+        assert_eq!(positions.revoke(&[FIRST]), [], "nobody asked for a commit");
+        assert_eq!(positions.pending(), (1, 12));
+        let rest = positions.take(10);
+        assert!(rest.len() == 1 && rest[0].partition == 1);
+        assert_eq!(positions.ask(), [(SECOND, 4)], "what belongs to another is not committed");
+    }
+
+    #[test]
+    fn a_commit_without_answer_is_repeated_when_its_partition_goes() {
+        let positions = positions();
+        let asked = positions.ask();
+        positions.acknowledge(&asked[..1]);
+        assert_eq!(positions.revoke(&[FIRST, SECOND]), [(SECOND, 3)]);
     }
 }

@@ -49,6 +49,7 @@ impl Lags {
             .settings()
             .set("group.id", client.group(group))
             .set("enable.auto.commit", "false")
+            .set("allow.auto.create.topics", "false")
             .create_with_context(client.complaint())
             .map_err(|error| refused(&error, "could not make a Kafka client for the lag"))?;
         let asker = Arc::new(asker);

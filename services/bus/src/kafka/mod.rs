@@ -164,7 +164,10 @@ impl Bus for KafkaBus {
         let answer = blocking(move || producer.client().fetch_metadata(Some(&topic), PING_TIMEOUT)).await?;
         let metadata = answer.map_err(|error| self.client.explain(&error, "the brokers do not answer"))?;
         match metadata.topics().first().and_then(rdkafka::metadata::MetadataTopic::error) {
-            None => Ok(()),
+            None => {
+                self.client.complaint().clear();
+                Ok(())
+            }
             Some(error) => Err(classified_response(error, "a topic cannot be used")),
         }
     }

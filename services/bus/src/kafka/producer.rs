@@ -81,6 +81,7 @@ impl Publisher {
                 Err(_) => return Err(BusError::Transient("the Kafka producer was replaced; publish again".to_owned())),
             }
         }
+        client.complaint().clear();
         Ok(())
     }
 

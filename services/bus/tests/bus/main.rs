@@ -4,7 +4,7 @@
 
 mod conformance;
 mod embedded;
+mod failing_nodes;
 mod faults;
 mod kafka;
 mod kill;
-mod three_nodes;

@@ -1,4 +1,5 @@
-//! Three Kafka nodes of which one is killed while records are published. The test starts its own cluster.
+//! Clusters that fail: one of three nodes is killed while records are published, and the only node goes away for a while. Each test
+//! starts a cluster of its own.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -21,11 +22,11 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn start() -> (Self, String) {
+    fn start(nodes: &str) -> (Self, String) {
         let cluster = Self {
             dir: tempfile::tempdir().expect("a temporary folder"),
         };
-        let output = cluster.run(&["start", "--nodes", "3"]);
+        let output = cluster.run(&["start", "--nodes", nodes]);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let brokers = text.lines().find_map(|line| line.strip_prefix("KAFKA_BROKERS="));
         let brokers = brokers.expect("`start` prints the brokers").to_owned();
@@ -67,7 +68,9 @@ async fn killing_a_node_loses_nothing() {
     if peer("KAFKA_BROKERS").is_none() {
         return;
     }
-    let (cluster, brokers) = tokio::task::spawn_blocking(Cluster::start).await.expect("the cluster starts");
+    let (cluster, brokers) = tokio::task::spawn_blocking(|| Cluster::start("3"))
+        .await
+        .expect("the cluster starts");
     let cluster = Arc::new(cluster);
     let mut kafka = Kafka::new(&brokers);
     kafka.config.replication = 3;
@@ -112,6 +115,65 @@ async fn killing_a_node_loses_nothing() {
         "{counts:?}"
     );
     consumer.commit().await.expect("the group goes on with two nodes");
+    drop(consumer);
+    bus.close().await.expect("close");
+}
+
+/// Nothing is lost or reordered by an outage, the consumer needs not join again, and every call says that it may work later.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_is_survived() {
+    if peer("KAFKA_BROKERS").is_none() {
+        return;
+    }
+    let (cluster, brokers) = tokio::task::spawn_blocking(|| Cluster::start("1"))
+        .await
+        .expect("the cluster starts");
+    let cluster = Arc::new(cluster);
+    let node = async |command: &'static str| {
+        let cluster = Arc::clone(&cluster);
+        tokio::task::spawn_blocking(move || cluster.run(&[command, "1"]))
+            .await
+            .expect("the script ran");
+    };
+    let mut kafka = Kafka::new(&brokers);
+    kafka.config.publish_timeout = Duration::from_secs(1);
+    let bus = kafka.bus().await;
+    let mut consumer = bus.subscribe("workers", &[Topic::Comments]).await.expect("subscribe");
+    let batch = |from: usize| (from..from + 50).map(|number| record("key0", number)).collect::<Vec<_>>();
+    bus.publish(Topic::Comments, batch(0)).await.expect("publish");
+    let mut received = collect(consumer.as_mut(), 50).await;
+    consumer.commit().await.expect("commit");
+
+    node("kill-node").await;
+    for _ in 0..2 {
+        let error = bus.publish(Topic::Comments, batch(50)).await.expect_err("nobody is there");
+        assert!(error.is_transient(), "{error}");
+    }
+    let error = bus.ping().await.expect_err("nobody is there");
+    assert!(error.is_transient(), "{error}");
+    let error = bus.lag("workers", &[Topic::Comments]).await.expect_err("nobody is there");
+    assert!(error.is_transient(), "{error}");
+    assert!(
+        consumer
+            .receive(10, Duration::from_millis(500))
+            .await
+            .expect("it goes on")
+            .is_empty()
+    );
+
+    node("start-node").await;
+    for from in [50, 100] {
+        eventually("publishing works again", || async {
+            bus.publish(Topic::Comments, batch(from)).await.is_ok()
+        })
+        .await;
+    }
+    while assert_in_order(&received)["key0"] < 150 {
+        received.extend(collect(consumer.as_mut(), 1).await);
+    }
+    assert!(received.len() > 150, "what was published in vain came too, before its repetition");
+    eventually("commits work again", || async { bus.ping().await.is_ok() }).await;
+    consumer.commit().await.expect("commit");
     drop(consumer);
     bus.close().await.expect("close");
 }
