@@ -1,5 +1,7 @@
 //! What people read of the queue: how much waits, their own decisions, the neighbours of a comment.
 
+use std::collections::BTreeSet;
+
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 use vigie_domain::{Comment, Decision, Verdict, decode};
@@ -143,6 +145,11 @@ impl Queue {
         let after = self.beside(item, "created_ms > $4 ORDER BY created_ms", each).await?;
         before.reverse();
         before.extend(after);
+        // Of a comment that was edited, the latest revision is enough.
+        let mut seen = BTreeSet::new();
+        before.reverse();
+        before.retain(|neighbour| seen.insert(neighbour.comment.id.clone()));
+        before.reverse();
         Ok(before)
     }
 

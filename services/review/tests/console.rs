@@ -164,7 +164,7 @@ async fn a_decision_is_undone_from_the_list() -> anyhow::Result<()> {
     assert_eq!(undone.location(), "/queue?said=undone");
     let again = ann.get(undone.location()).await?;
     assert!(again.body.contains("Décision annulée") && again.body.contains("Le texte"));
-    assert!(ann.get("/decisions").await?.body.contains("Annulée"));
+    assert!(ann.get("/decisions").await?.body.contains("annulé ensuite"));
     ann.submit(&again, "/queue/decide", &[("outcome", "keep")]).await?;
     let steps: Vec<_> = decisions(&stand.runtime, 3)
         .await?
@@ -201,6 +201,9 @@ async fn a_blind_check_shows_nothing_of_the_analysis() -> anyhow::Result<()> {
     ] {
         assert!(!page.body.contains(hidden), "a blind page shows {hidden}");
     }
+    let entered = ann.submit(&page, "/queue/decide", &[("outcome", ""), ("act", "spam")]).await?;
+    assert_eq!(entered.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(entered.body.contains("Choisissez une décision") && entered.body.contains("value=\"spam\" checked"));
     let refused = ann
         .submit(
             &page,

@@ -36,6 +36,28 @@ pub(crate) fn routes(web: Web) -> Router {
 #[derive(Deserialize)]
 struct Asked {
     said: Option<String>,
+    change: Option<String>,
+}
+
+/// What the page shows besides the table.
+#[derive(Default)]
+struct Shown<'a> {
+    status: StatusCode,
+    message: Option<(&'static str, String)>,
+    /// What was typed into the form for a new person that was refused.
+    entered: &'a [(String, String)],
+    /// The login of the person whose forms are open.
+    changing: Option<&'a str>,
+}
+
+impl<'a> Shown<'a> {
+    fn refusal(message: String) -> Self {
+        Self {
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            message: Some(("danger", message)),
+            ..Self::default()
+        }
+    }
 }
 
 async fn show(State(web): State<Web>, user: User, Query(asked): Query<Asked>) -> Response {
@@ -57,14 +79,12 @@ async fn show(State(web): State<Web>, user: User, Query(asked): Query<Asked>) ->
             _ => return None,
         })
     });
-    list(
-        &web,
-        &user,
-        StatusCode::OK,
-        message.map(|message| ("info", message.to_owned())),
-        &[],
-    )
-    .await
+    let shown = Shown {
+        message: message.map(|message| ("info", message.to_owned())),
+        changing: asked.change.as_deref(),
+        ..Shown::default()
+    };
+    list(&web, &user, &shown).await
 }
 
 async fn add(State(web): State<Web>, user: User, Form(fields): Form<Fields>) -> Response {
@@ -74,14 +94,35 @@ async fn add(State(web): State<Web>, user: User, Form(fields): Form<Fields>) -> 
     let language = user.language;
     let new = match read_new(&fields, language) {
         Ok(new) => new,
-        Err(message) => return list(&web, &user, StatusCode::UNPROCESSABLE_ENTITY, Some(("danger", message)), &fields).await,
+        Err(message) => {
+            return list(
+                &web,
+                &user,
+                &Shown {
+                    entered: &fields,
+                    ..Shown::refusal(message)
+                },
+            )
+            .await;
+        }
     };
     match web.users.add(new, field(&fields, "password")).await {
         Ok(added) => {
             tracing::info!(by = user.id, user = added.id, role = added.role.as_str(), "added a user");
             Redirect::to("/users?said=added").into_response()
         }
-        Err(error) => refused(&web, &user, &error, &fields).await,
+        Err(error) => {
+            refused(
+                &web,
+                &user,
+                &error,
+                &Shown {
+                    entered: &fields,
+                    ..Shown::default()
+                },
+            )
+            .await
+        }
     }
 }
 
@@ -94,10 +135,20 @@ async fn change(State(web): State<Web>, user: User, Form(fields): Form<Fields>) 
     let (role, institutions) = match (field(&fields, "role").parse(), read_scope(&fields, language)) {
         (Ok(role), Ok(institutions)) => (role, institutions),
         (Err(_), _) => return StatusCode::BAD_REQUEST.into_response(),
-        (_, Err(message)) => return list(&web, &user, StatusCode::UNPROCESSABLE_ENTITY, Some(("danger", message)), &[]).await,
+        (_, Err(message)) => {
+            return list(
+                &web,
+                &user,
+                &Shown {
+                    changing: Some(login),
+                    ..Shown::refusal(message)
+                },
+            )
+            .await;
+        }
     };
     let changed = web.users.change_rights(login, role, &institutions).await;
-    after(&web, &user, changed, "changed a user's rights", "changed").await
+    after(&web, &user, login, changed, "changed a user's rights", "changed").await
 }
 
 async fn password(State(web): State<Web>, user: User, Form(fields): Form<Fields>) -> Response {
@@ -106,7 +157,7 @@ async fn password(State(web): State<Web>, user: User, Form(fields): Form<Fields>
         Err(refusal) => return *refusal,
     };
     let changed = web.users.set_password(login, field(&fields, "password")).await;
-    after(&web, &user, changed, "replaced a user's password", "password").await
+    after(&web, &user, login, changed, "replaced a user's password", "password").await
 }
 
 async fn disable(State(web): State<Web>, user: User, Form(fields): Form<Fields>) -> Response {
@@ -115,7 +166,7 @@ async fn disable(State(web): State<Web>, user: User, Form(fields): Form<Fields>)
         Err(refusal) => return *refusal,
     };
     let changed = web.users.disable(login).await;
-    after(&web, &user, changed, "shut a user out", "changed").await
+    after(&web, &user, login, changed, "shut a user out", "changed").await
 }
 
 async fn enable(State(web): State<Web>, user: User, Form(fields): Form<Fields>) -> Response {
@@ -124,7 +175,7 @@ async fn enable(State(web): State<Web>, user: User, Form(fields): Form<Fields>) 
         Err(refusal) => return *refusal,
     };
     let changed = web.users.enable(login).await;
-    after(&web, &user, changed, "let a user in again", "changed").await
+    after(&web, &user, login, changed, "let a user in again", "changed").await
 }
 
 /// The login that a form names, if an administrator sent it and it is not their own.
@@ -138,26 +189,40 @@ fn others_login<'a>(user: &User, fields: &'a Fields) -> Result<&'a str, Box<Resp
     }
 }
 
-async fn after(web: &Web, user: &User, changed: Result<(), UsersError>, what: &'static str, said: &str) -> Response {
+async fn after(web: &Web, user: &User, login: &str, changed: Result<(), UsersError>, what: &'static str, said: &str) -> Response {
     match changed {
         Ok(()) => {
             tracing::info!(by = user.id, "{what}");
             Redirect::to(&format!("/users?said={said}")).into_response()
         }
-        Err(error) => refused(web, user, &error, &[]).await,
+        Err(error) => {
+            refused(
+                web,
+                user,
+                &error,
+                &Shown {
+                    changing: Some(login),
+                    ..Shown::default()
+                },
+            )
+            .await
+        }
     }
 }
 
-async fn refused(web: &Web, user: &User, error: &UsersError, fields: &[(String, String)]) -> Response {
+async fn refused(web: &Web, user: &User, error: &UsersError, shown: &Shown<'_>) -> Response {
     if matches!(error, UsersError::Database(_) | UsersError::Other(_)) {
         return unavailable(user, error);
     }
+    let (entered, changing) = (shown.entered, shown.changing);
     list(
         web,
         user,
-        StatusCode::UNPROCESSABLE_ENTITY,
-        Some(("danger", error.say(user.language))),
-        fields,
+        &Shown {
+            entered,
+            changing,
+            ..Shown::refusal(error.say(user.language))
+        },
     )
     .await
 }
@@ -225,20 +290,14 @@ fn read_scope(fields: &[(String, String)], language: Language) -> Result<Scope, 
     Ok(Scope::Institutions(some))
 }
 
-async fn list(
-    web: &Web,
-    user: &User,
-    status: StatusCode,
-    message: Option<(&'static str, String)>,
-    entered: &[(String, String)],
-) -> Response {
+async fn list(web: &Web, user: &User, shown: &Shown<'_>) -> Response {
     let everybody = match web.users.list().await {
         Ok(everybody) => everybody,
         Err(error) => return unavailable(user, &error),
     };
     let language = user.language;
     let body = html! {
-        @if let Some((kind, text)) = message { p class={ "notice " (kind) } role=(if kind == "danger" { "alert" } else { "status" }) { (text) } }
+        @if let Some((kind, text)) = &shown.message { p class={ "notice " (kind) } role=(if *kind == "danger" { "alert" } else { "status" }) { (text) } }
         div.panel.scroll tabindex="0" role="region" aria-label=(language.pick("Utilisateurs", "Users")) {
             table.data {
                 caption { (language.pick("Les autres ne voient que le pseudonyme.", "Others see only the pseudonym.")) }
@@ -251,15 +310,22 @@ async fn list(
                     th scope="col" { (language.pick("État", "State")) }
                     th scope="col" { (language.pick("Modifier", "Change")) }
                 } }
-                tbody { @for one in &everybody { (row(web, user, one)) } }
+                tbody { @for one in &everybody { (row(user, one)) } }
             }
         }
-        (add_form(web, user, entered))
+        @if let Some(one) = everybody.iter().find(|one| Some(one.user.login.as_str()) == shown.changing && one.user.id != user.id) {
+            (changes(web, user, one))
+        }
+        (add_form(web, user, shown.entered))
     };
-    (status, page(Some(user), Nav::Users, language.pick("Utilisateurs", "Users"), body)).into_response()
+    (
+        shown.status,
+        page(Some(user), Nav::Users, language.pick("Utilisateurs", "Users"), body),
+    )
+        .into_response()
 }
 
-fn row(web: &Web, user: &User, one: &Listed) -> Markup {
+fn row(user: &User, one: &Listed) -> Markup {
     let language = user.language;
     let other = &one.user;
     html! {
@@ -273,30 +339,34 @@ fn row(web: &Web, user: &User, one: &Listed) -> Markup {
                     Scope::Institutions(some) => { @for (index, id) in some.iter().enumerate() { @if index > 0 { ", " } (id) } }
                 }
             }
-            td { (words::instant(language, one.created_at)) }
+            td.when { (words::instant(language, one.created_at)) }
             td {
                 @if one.disabled { span.badge.warning { (language.pick("désactivé", "disabled")) } }
                 @else { span.badge.info { (language.pick("actif", "active")) } }
             }
             td {
                 @if other.id == user.id { a href="/account" { (language.pick("Mon compte", "My account")) } }
-                @else { (changes(web, user, one)) }
+                @else {
+                    a href={ "/users?change=" (crate::guard::encode_component(&other.login)) "#change" } {
+                        (language.pick("Modifier", "Change")) span.visually-hidden { " " (other.login) }
+                    }
+                }
             }
         }
     }
 }
 
+/// The forms that change one person, below the table.
 fn changes(web: &Web, user: &User, one: &Listed) -> Markup {
     let language = user.language;
     let other = &one.user;
     let own = html! { (csrf_field(user)) input type="hidden" name="login" value=(other.login); };
-    let id = other.id;
     html! {
-        details {
-            summary { (language.pick("Modifier", "Change")) span.visually-hidden { " " (other.login) } }
+        section.panel id="change" aria-labelledby="change-title" {
+            h2 id="change-title" { (language.pick("Modifier le compte ", "Change the account ")) (other.login) }
             form method="post" action="/users/change" {
                 (own)
-                (role_field(language, &format!("role-{id}"), Some(other.role)))
+                (role_field(language, "change-role", Some(other.role)))
                 (scope_field(web, language, |value| match &other.institutions {
                     Scope::All => value == "*",
                     Scope::Institutions(some) => some.iter().any(|id| id.as_str() == value),
@@ -306,7 +376,7 @@ fn changes(web: &Web, user: &User, one: &Listed) -> Markup {
             hr;
             form method="post" action="/users/password" {
                 (own)
-                (password_field(language, &format!("password-{id}"), language.pick("Nouveau mot de passe provisoire", "New temporary password")))
+                (password_field(language, "change-password", language.pick("Nouveau mot de passe provisoire", "New temporary password")))
                 button.button { (language.pick("Remplacer le mot de passe", "Replace the password")) }
             }
             hr;

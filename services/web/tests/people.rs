@@ -77,6 +77,11 @@ async fn an_administrator_adds_changes_and_shuts_out() -> anyhow::Result<()> {
         let mut marie = Browser::new(&routes);
         csrf(&mut marie, "marie", OTHER, "/account").await?;
         assert!(marie.get("/account").await?.body.contains("responsable de modération"));
+        assert!(jeanne.get("/users?change=marie").await?.body.contains("Modifier le compte marie"));
+        let nowhere = jeanne
+            .post("/users/change", &format!("csrf={token}&login=marie&role=analyst"))
+            .await?;
+        assert!(nowhere.status == StatusCode::UNPROCESSABLE_ENTITY && nowhere.body.contains("Modifier le compte marie"));
         let change = format!("csrf={token}&login=marie&role=analyst&institution=*");
         assert_eq!(location(&jeanne.post("/users/change", &change).await?), "/users?said=changed");
         assert!(marie.get("/account").await?.body.contains("<dd>analyse</dd>"), "in effect at once");

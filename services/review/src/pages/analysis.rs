@@ -72,7 +72,7 @@ fn reasons(language: Language, lease: &Lease) -> Markup {
     let over_quota = lease.item.origin == Origin::Quota && !verdict.reasons.contains(&Reason::AutomationOff);
     html! {
         section.panel {
-            h2 { (language.pick("Pourquoi ce commentaire est ici", "Why this comment is here")) }
+            h2 { (language.pick("Motifs de l’examen", "Why it is here")) }
             ul.plain {
                 @for reason in &verdict.reasons { li { (words::reason(language, *reason)) } }
                 @if over_quota { li { (words::reason(language, Reason::AutomationOff)) } }
@@ -126,7 +126,7 @@ fn scores(language: Language, verdict: &Verdict) -> Markup {
                             span.value { (words::likelihood(language, score)) " · " (percent(language, score)) }
                             svg aria-hidden="true" focusable="false" preserveAspectRatio="none" viewBox="0 0 100 4" {
                                 rect.bar-ground width="100" height="4" {}
-                                rect class=(if score >= SCORE_HIGH { "bar high" } else { "bar" }) width=(format!("{:.1}", score.clamp(0.0, 1.0) * 100.0)) height="4" {}
+                                rect class=(if score >= SCORE_HIGH && is_harm(label) { "bar high" } else { "bar" }) width=(format!("{:.1}", score.clamp(0.0, 1.0) * 100.0)) height="4" {}
                             }
                         }
                     }
@@ -135,6 +135,11 @@ fn scores(language: Language, verdict: &Verdict) -> Markup {
             }
         }
     }
+}
+
+/// Whether a high score is bad news. Criticism, coarse words and answers to hate are speech.
+const fn is_harm(label: ScoreLabel) -> bool {
+    !matches!(label, ScoreLabel::Criticism | ScoreLabel::CounterSpeech | ScoreLabel::Vulgar)
 }
 
 fn facts(language: Language, comment: &Comment) -> Markup {

@@ -40,10 +40,12 @@ impl CommentPage<'_> {
             div.columns {
                 div {
                     (self.comment())
-                    form id="decide" method="post" action="/queue/decide" {
+                    form id="decide" method="post" action="/queue/decide" data-no-enter {
                         (self.hidden_fields())
-                        (self.buttons())
+                        // Enter in a field presses the first button of a form: this one, which decides nothing, and not "keep".
+                        button hidden name="outcome" value="" {}
                         (self.labels())
+                        (self.buttons())
                     }
                     (self.skip_form())
                 }
@@ -299,10 +301,10 @@ pub(crate) fn excerpt(text: &str, characters: usize) -> String {
 fn context(language: Language, comment: &Comment) -> Markup {
     html! {
         @if let Some(post) = &comment.context.post_text {
-            div.context { h2.small { (language.pick("Publication", "Post")) } div.text.small dir="auto" { (text::plain(post)) } }
+            div.context { h2 { (language.pick("Publication", "Post")) } div.text dir="auto" { (text::plain(post)) } }
         }
         @if let Some(parent) = &comment.context.parent_text {
-            div.context { h2.small { (language.pick("En réponse à", "In answer to")) } div.text.small dir="auto" { (text::plain(parent)) } }
+            div.context { h2 { (language.pick("En réponse à", "In answer to")) } div.text dir="auto" { (text::plain(parent)) } }
         }
     }
 }

@@ -47,22 +47,14 @@ fn list(console: &Console, user: &User, past: &[Past], said: Option<&str>) -> Ma
                 p { a.button.primary href="/queue" { (language.pick("Commencer", "Begin")) } }
             }
         } @else {
-            div.panel.scroll tabindex="0" role="region" aria-label=(language.pick("Mes décisions", "My decisions")) {
-                table.data {
-                    caption {
-                        (language.pick("Les cent dernières, de la plus récente à la plus ancienne. Une décision peut être annulée pendant ", "The last hundred, newest first. A decision can be taken back for "))
-                        (words::minutes(language, minutes)) "."
-                    }
-                    thead { tr {
-                        th scope="col" { (language.pick("Quand", "When")) }
-                        th scope="col" { (language.pick("Commentaire", "Comment")) }
-                        th scope="col" { (language.pick("Décision", "Decision")) }
-                        th scope="col" { (language.pick("État", "State")) }
-                        th scope="col" { span.visually-hidden { (language.pick("Action", "Action")) } }
-                    } }
-                    tbody { @for one in past { (row(console, user, one)) } }
-                }
+            p.muted {
+                (language.pick(
+                    "Les cent dernières, de la plus récente à la plus ancienne. Une décision peut être annulée pendant ",
+                    "The last hundred, newest first. A decision can be taken back for ",
+                ))
+                (words::minutes(language, minutes)) "."
             }
+            ol.panel.past { @for one in past { (row(console, user, one)) } }
         }
     }
 }
@@ -79,28 +71,29 @@ fn row(console: &Console, user: &User, past: &Past) -> Markup {
         Outcome::Escalate => "badge danger",
     };
     html! {
-        tr {
-            td { (time(language, decision.decided_at)) }
-            td {
+        li {
+            div.when.muted { (time(language, decision.decided_at)) }
+            div {
                 @if past.severe {
                     details { summary { (language.pick("Texte susceptible de heurter", "Text that may distress")) } div.text { (text::plain(&excerpt)) } }
                 } @else {
                     div.text.excerpt { (text::plain(&excerpt)) }
                 }
-                span.muted.small { (account) " · " (words::platform(language, comment.platform)) }
+                div.muted.small { (account) " · " (words::platform(language, comment.platform)) }
             }
-            td {
+            div {
                 span class=(class) { (words::outcome(language, decision.outcome)) }
+                " "
+                span.small {
+                    @if past.undone { (language.pick("annulé ensuite", "taken back")) }
+                    @else if past.sent { (language.pick("transmis", "passed on")) }
+                    @else { (language.pick("en cours de transmission", "being passed on")) }
+                }
                 @if !decision.acts.is_empty() { div.small { @for (index, act) in decision.acts.iter().enumerate() { @if index > 0 { ", " } (words::act(language, *act)) } } }
                 @if let Some(basis) = decision.legal_basis { div.small { (words::legal_basis(basis)) } }
                 @if let Some(note) = &decision.note { div.small.muted.text { (text::plain(note)) } }
             }
-            td {
-                @if past.undone { (language.pick("Annulée", "Taken back")) }
-                @else if past.sent { (language.pick("Transmise", "Passed on")) }
-                @else { (language.pick("En cours de transmission", "Being passed on")) }
-            }
-            td { @if past.can_undo { (undo_form(user, past, None)) } }
+            div.undo { @if past.can_undo { (undo_form(user, past, None)) } }
         }
     }
 }

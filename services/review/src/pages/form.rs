@@ -54,20 +54,20 @@ pub(crate) async fn decide(State(console): State<Console>, user: User, Form(fiel
     if let Err(refusal) = user.require(&DECIDERS) {
         return refusal;
     }
-    let Some(outcome) = Outcome::ALL
+    let outcome = Outcome::ALL
         .into_iter()
-        .find(|outcome| outcome.as_str() == field(&fields, "outcome"))
-    else {
-        return StatusCode::BAD_REQUEST.into_response();
-    };
+        .find(|outcome| outcome.as_str() == field(&fields, "outcome"));
     let note = field(&fields, "note").trim();
     let ruling = Ruling {
-        outcome,
+        outcome: outcome.unwrap_or(Outcome::Keep),
         acts: list(&fields, "act"),
         targets: list(&fields, "target"),
         legal_basis: field(&fields, "legal_basis").parse().ok(),
         note: (!note.is_empty()).then(|| note.replace('\r', "")),
     };
+    if outcome.is_none() {
+        return again(&console, &user, "choose", &ruling).await;
+    }
     let decided = console
         .queue
         .decide(&Person::from(&user), field(&fields, "item"), fence(&fields), ruling.clone())

@@ -110,6 +110,11 @@ fn saying(language: Language, said: &str) -> Option<(&'static str, &'static str)
             "Cette décision ne peut plus être annulée : le délai est passé ou une autre décision l’a suivie.",
             "This decision can no longer be taken back: the time is over, or another decision followed.",
         ),
+        "choose" => (
+            "warning",
+            "Choisissez une décision : garder, masquer, supprimer ou signaler.",
+            "Choose a decision: keep, hide, delete or escalate.",
+        ),
         "label" => (
             "warning",
             "Contrôle à l’aveugle : cochez ce que fait le commentaire, puis confirmez votre décision.",

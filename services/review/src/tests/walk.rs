@@ -37,7 +37,7 @@ const STEPS_ALL: [Step; 8] = [
     Step::Expire,
 ];
 
-async fn act(stand: &mut Stand, random: &mut StdRng, pages: &mut Vec<(i64, Lease)>) -> anyhow::Result<()> {
+async fn act(stand: &mut Stand, random: &mut StdRng, pages: &mut Vec<(i64, Lease)>, step_number: i64) -> anyhow::Result<()> {
     let who = random.random_range(1..=PEOPLE);
     let step = if random.random_bool(0.05) {
         Step::Heartbeat
@@ -51,7 +51,7 @@ async fn act(stand: &mut Stand, random: &mut StdRng, pages: &mut Vec<(i64, Lease
         _ => Ok(()),
     };
     match (step, page) {
-        (Step::Arrive, _) => arrive(stand, random).await?,
+        (Step::Arrive, _) => arrive(stand, random, step_number).await?,
         (Step::Claim, _) => {
             if let Some(lease) = stand.queue.next(&person(who)).await? {
                 pages.push((who, lease));
@@ -102,14 +102,18 @@ async fn act(stand: &mut Stand, random: &mut StdRng, pages: &mut Vec<(i64, Lease
     Ok(())
 }
 
-async fn arrive(stand: &mut Stand, random: &mut StdRng) -> anyhow::Result<()> {
-    let native = format!("c{}", random.random_range(0..COMMENTS));
-    let at = random.random_range(1..8);
-    let comment = match random.random_range(0..10) {
-        0 => tombstone(&native, at),
-        // A platform that gives no time of edits, and authors who go back and forth.
-        1..9 => revision(&native, if random.random_bool(0.5) { "un" } else { "deux" }, None, at),
-        _ => revision(&native, &format!("texte {at}"), Some(at), at),
+async fn arrive(stand: &mut Stand, random: &mut StdRng, step: i64) -> anyhow::Result<()> {
+    let number = random.random_range(0..COMMENTS);
+    let native = format!("c{number}");
+    // Mostly in the order of time, now and then late.
+    let at = (step + random.random_range(-15..=5)).max(1);
+    let comment = if random.random_bool(0.05) {
+        tombstone(&native, at)
+    } else if number % 2 == 0 {
+        // A platform that gives no time of edits, and an author who goes back and forth.
+        revision(&native, if random.random_bool(0.5) { "un" } else { "deux" }, None, at)
+    } else {
+        revision(&native, &format!("texte {}", at / 20), Some(at / 20), at)
     };
     let route = *Route::ALL.choose(random).unwrap_or(&Route::Review);
     let mut one = if random.random_bool(0.3) {
@@ -230,7 +234,7 @@ async fn random_walks_tell_possible_stories() -> anyhow::Result<()> {
             let mut random = StdRng::seed_from_u64(seed);
             let mut pages = Vec::new();
             for step in 0..STEPS {
-                act(&mut stand, &mut random, &mut pages).await?;
+                act(&mut stand, &mut random, &mut pages, i64::try_from(step)?).await?;
                 if step % 10 == 0 {
                     check(&stand)
                         .await
