@@ -1,7 +1,7 @@
 //! The patterns of the packs to regular expressions over folded text.
 //!
 //! On top of the syntax of the `regex` crate: `<name>` is the class of that name (one of its items, each a pattern), `<0-3>` is up to
-//! three words, `<..>` is anything in the same sentence. Accents are folded, an apostrophe is a space, and the pattern begins and ends at
+//! three whole words, `<..>` is anything in the same sentence. Accents are folded, an apostrophe is a space, and the pattern begins and ends at
 //! the boundary of a word.
 
 use std::collections::BTreeMap;
@@ -72,8 +72,12 @@ fn expand(pattern: &str, classes: &Classes, depth: usize) -> Result<String, Patt
             }
             '<' => {
                 let end = rest.find('>').ok_or_else(|| PatternError::new("`<` lacks its `>`".to_owned()))?;
-                out.push_str(&named(&rest[..end], classes, depth)?);
+                let name = &rest[..end];
                 rest = &rest[end + 1..];
+                match gap(name) {
+                    Some(words) => rest = push_gap(&mut out, words, rest),
+                    None => out.push_str(&named(name, classes, depth)?),
+                }
             }
             '\'' | '\u{2019}' => out.push(' '),
             c if c.is_ascii() => out.push(c),
@@ -88,14 +92,48 @@ fn expand(pattern: &str, classes: &Classes, depth: usize) -> Result<String, Patt
     Ok(out)
 }
 
+/// `0-3`: from no word to three.
+fn gap(name: &str) -> Option<(u8, u8)> {
+    let (least, most) = name.split_once('-')?;
+    Some((least.parse().ok()?, most.parse().ok()?))
+}
+
+/// Signs that may stand between two words of a pattern.
+const BETWEEN: &str = r#"[,;:"()]* ["(]?"#;
+
+/// Words of a gap: written `a<0-3> b` or `a <0-3>b`, the words come with the spaces they need and may have signs between them.
+/// Gives the rest of the pattern.
+fn push_gap<'a>(out: &mut String, (least, most): (u8, u8), rest: &'a str) -> &'a str {
+    let after_each = format!("(?:[a-z0-9]+{BETWEEN}){{{least},{most}}}");
+    let before_each = format!(r"(?:{BETWEEN}[a-z0-9]+\b){{{least},{most}}}");
+    match rest.strip_prefix(' ') {
+        Some(next) if !next.starts_with('?') => {
+            out.push_str(&before_each);
+            out.push_str(BETWEEN);
+            next
+        }
+        Some(_) => {
+            out.push_str(&before_each);
+            rest
+        }
+        None if out.ends_with(' ') => {
+            out.push_str(&after_each);
+            rest
+        }
+        None if rest.is_empty() || rest.starts_with(['|', ')']) => {
+            out.push_str(&before_each);
+            rest
+        }
+        None => {
+            out.push_str(&format!("(?:{before_each}|{after_each})"));
+            rest
+        }
+    }
+}
+
 fn named(name: &str, classes: &Classes, depth: usize) -> Result<String, PatternError> {
     if name == ".." {
         return Ok(r"[^.!?\n]*?".to_owned());
-    }
-    if let Some((least, most)) = name.split_once('-')
-        && let (Ok(least), Ok(most)) = (least.parse::<u8>(), most.parse::<u8>())
-    {
-        return Ok(format!("(?:[,;:\"()]* [\"(]?[a-z0-9]+){{{least},{most}}}"));
     }
     let items = classes.get(name).ok_or_else(|| PatternError {
         message: format!("there is no class `{name}`"),
@@ -126,6 +164,10 @@ mod tests {
         assert!(!found("<menace>", "je vais te tuerai"));
         assert!(found("je vais<0-2> <tuer>", "je vais tous les tuer"));
         assert!(!found("je vais<0-2> <tuer>", "je vais tous un par un les tuer"));
+        assert!(found("je vais <0-2>tuer", "je vais, vous \"tous\" tuer"));
+        assert!(found("(?:vont |va )<0-2>payer", "ta fille va vite payer"));
+        assert!(found("demain<0-3>", "demain, je viens"));
+        assert!(!found("juifs<0-2> ?nez", "juifs ou pas, venez"));
         assert!(found("bombe<..>musée", "une bombe dans votre musee"));
         assert!(!found("bombe<..>musée", "quelle bombe. le musee"));
         assert!(found("l'été", "vive l ete"));
