@@ -6,7 +6,7 @@ use std::time::Duration;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use vigie_domain::Topic;
 
 use super::KafkaConfig;
@@ -22,10 +22,15 @@ pub(super) struct Client {
     complaint: Complaint,
 }
 
-/// The library's last complaint that a retry cannot cure, such as a refused password: requests then only time out, and this says
-/// why.
+/// The library's last complaint, such as a refused password: requests then only time out, and this says why.
 #[derive(Clone, Default)]
-pub(super) struct Complaint(Arc<Mutex<Option<String>>>);
+pub(super) struct Complaint(Arc<Mutex<Option<(Cure, String)>>>);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cure {
+    Retry,
+    Person,
+}
 
 impl Client {
     pub(super) fn new(config: KafkaConfig) -> Result<Self, BusError> {
@@ -89,18 +94,21 @@ impl Client {
         self.complaint.clone()
     }
 
-    /// The port's error; permanent where the library complained of something that a retry cannot cure.
+    /// The port's error with the reason that the library gave; permanent where a retry cannot cure it.
     pub(super) fn explain(&self, error: &KafkaError, doing: &str) -> BusError {
-        match self.complaint.get() {
-            Some(complaint) => BusError::Permanent(format!("{doing}: {complaint}")),
-            None => refused(error, doing),
-        }
+        self.complaint.explain(refused(error, doing))
     }
 }
 
 impl Complaint {
-    pub(super) fn get(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Adds the reason to a transient error; makes it permanent where a retry cannot cure it.
+    pub(super) fn explain(&self, error: BusError) -> BusError {
+        let complaint = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match (error, complaint) {
+            (BusError::Transient(text), Some((Cure::Person, reason))) => BusError::Permanent(format!("{text}; {reason}")),
+            (BusError::Transient(text), Some((Cure::Retry, reason))) => BusError::Transient(format!("{text}; {reason}")),
+            (error, _) => error,
+        }
     }
 
     /// After a success: what it complained of is over.
@@ -108,9 +116,17 @@ impl Complaint {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// A reason that only says that no broker is left does not hide the one before, which says why.
     fn note(&self, error: &KafkaError, reason: &str) {
-        if code(error).is_some_and(is_permanent) {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let cure = if code(error).is_some_and(is_permanent) {
+            Cure::Person
+        } else {
+            Cure::Retry
+        };
+        let known = noted.as_ref().is_some_and(|(known, _)| *known == Cure::Person);
+        if cure == Cure::Person || !(known || code(error) == Some(RDKafkaErrorCode::AllBrokersDown)) {
+            *noted = Some((cure, reason.to_owned()));
         }
     }
 }

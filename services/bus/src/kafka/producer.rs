@@ -59,12 +59,11 @@ impl Publisher {
         let producer = self.producer(client)?;
         let name = client.topic(topic);
         let deadline = Instant::now() + client.config.publish_timeout;
-        let late = || match client.complaint().get() {
-            Some(complaint) => BusError::Permanent(format!("could not publish to `{name}`: {complaint}")),
-            None => BusError::Transient(format!(
-                "the brokers did not accept a batch for `{name}` within {} s",
-                client.config.publish_timeout.as_secs()
-            )),
+        let late = || {
+            let seconds = client.config.publish_timeout.as_secs();
+            client.complaint().explain(BusError::Transient(format!(
+                "the brokers did not accept a batch for `{name}` within {seconds} s"
+            )))
         };
         let mut acknowledgements = Vec::with_capacity(batch.len());
         for record in batch {

@@ -1,8 +1,6 @@
 //! Clusters that fail: one of three nodes is killed while records are published, and the only node goes away for a while. Each test
 //! starts a cluster of its own.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,57 +8,12 @@ use std::time::Duration;
 use vigie_bus::Bus;
 use vigie_domain::Topic;
 
+use crate::cluster::Cluster;
 use crate::conformance::{assert_in_order, collect, eventually, peer, record};
 use crate::kafka::Kafka;
 
 const KEYS: usize = 6;
 const RECORDS_PER_KEY: usize = 600;
-
-/// A cluster in a folder; ends with the test.
-struct Cluster {
-    dir: tempfile::TempDir,
-}
-
-impl Cluster {
-    fn start(nodes: &str) -> (Self, String) {
-        let cluster = Self {
-            dir: tempfile::tempdir().expect("a temporary folder"),
-        };
-        let output = cluster.run(&["start", "--nodes", nodes]);
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let brokers = text.lines().find_map(|line| line.strip_prefix("KAFKA_BROKERS="));
-        let brokers = brokers.expect("`start` prints the brokers").to_owned();
-        (cluster, brokers)
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        let script: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/peers/kafka/run");
-        let output = Command::new(script)
-            .args(arguments)
-            .arg("--dir")
-            .arg(self.dir.path())
-            .output()
-            .expect("the script runs");
-        assert!(
-            output.status.success(),
-            "tests/peers/kafka/run {arguments:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        output
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            self.run(&["stop"]);
-            return;
-        }
-        // A second panic would hide the first.
-        let script: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/peers/kafka/run");
-        Command::new(script).arg("stop").arg("--dir").arg(self.dir.path()).output().ok();
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killing_a_node_loses_nothing() {
@@ -68,9 +21,10 @@ async fn killing_a_node_loses_nothing() {
     if peer("KAFKA_BROKERS").is_none() {
         return;
     }
-    let (cluster, brokers) = tokio::task::spawn_blocking(|| Cluster::start("3"))
+    let cluster = tokio::task::spawn_blocking(|| Cluster::start(&["--nodes", "3"]))
         .await
         .expect("the cluster starts");
+    let brokers = cluster.offered("KAFKA_BROKERS");
     let cluster = Arc::new(cluster);
     let mut kafka = Kafka::new(&brokers);
     kafka.config.replication = 3;
@@ -125,9 +79,10 @@ async fn an_outage_is_survived() {
     if peer("KAFKA_BROKERS").is_none() {
         return;
     }
-    let (cluster, brokers) = tokio::task::spawn_blocking(|| Cluster::start("1"))
+    let cluster = tokio::task::spawn_blocking(|| Cluster::start(&[]))
         .await
         .expect("the cluster starts");
+    let brokers = cluster.offered("KAFKA_BROKERS");
     let cluster = Arc::new(cluster);
     let node = async |command: &'static str| {
         let cluster = Arc::clone(&cluster);

@@ -2,9 +2,11 @@
 //!
 //! The Kafka half needs a real Apache Kafka, named by `KAFKA_BROKERS`: `tests/peers/kafka/run start` prints it.
 
+mod cluster;
 mod conformance;
 mod embedded;
 mod failing_nodes;
 mod faults;
 mod kafka;
 mod kill;
+mod security;
