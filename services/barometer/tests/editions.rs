@@ -17,6 +17,15 @@ use vigie_domain::{
 };
 use vigie_runtime::{Handler as _, Runtime, record, testing};
 
+/// A runtime on SQLite, and one on PostgreSQL where there is one.
+async fn runtimes(dir: &Path) -> anyhow::Result<Vec<Runtime>> {
+    let mut runtimes = vec![testing::runtime(&dir.join("sqlite")).await?];
+    if let Some(url) = testing::peer("POSTGRES_URL") {
+        runtimes.push(testing::runtime_on_postgres(&dir.join("postgres"), &url).await?);
+    }
+    Ok(runtimes)
+}
+
 fn delivery<T: WireRecord>(topic: Topic, wire: &T) -> Delivery {
     Delivery {
         topic,
@@ -255,21 +264,11 @@ async fn counted_once(runtime: &Runtime, seed: u64) -> anyhow::Result<()> {
 async fn each_comment_counts_once_in_any_order() -> anyhow::Result<()> {
     for seed in 0..6 {
         let dir = tempfile::tempdir()?;
-        counted_once(&testing::runtime(dir.path()).await?, seed).await?;
+        for runtime in runtimes(dir.path()).await? {
+            counted_once(&runtime, seed).await?;
+        }
     }
     Ok(())
-}
-
-#[tokio::test]
-async fn each_comment_counts_once_on_postgres() -> anyhow::Result<()> {
-    let Some(url) = testing::peer("POSTGRES_URL") else {
-        return Ok(());
-    };
-    let dir = tempfile::tempdir()?;
-    counted_once(&testing::runtime_on_postgres(dir.path(), &url).await?, 1).await?;
-    let dir = tempfile::tempdir()?;
-    let runtime = testing::runtime_on_postgres(dir.path(), &url).await?;
-    edition_of_a_finished_month(&runtime).await
 }
 
 fn read_all(dir: &Path) -> std::io::Result<BTreeMap<String, Vec<u8>>> {
@@ -338,42 +337,46 @@ async fn edition_of_a_finished_month(runtime: &Runtime) -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_finished_month_is_frozen_and_can_be_computed_again() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
-    edition_of_a_finished_month(&testing::runtime(dir.path()).await?).await
+    for runtime in runtimes(dir.path()).await? {
+        edition_of_a_finished_month(&runtime).await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]
 async fn the_page_says_what_it_must() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
-    let runtime = testing::runtime(dir.path()).await?;
-    let store = Store::open(&runtime).await?;
-    let hostile = "=cmd()|<script>";
-    count(&store, &audit(hostile, "2026-10-15T10:00:00Z".parse()?)).await?;
-    count(&store, &audit("musee", "2026-10-15T10:00:00Z".parse()?)).await?;
-    let out = dir.path().join("out");
-    edition::build(&store, Period::parse("2026-10-01", "2026-10-31")?, &out).await?;
-    let html = std::fs::read_to_string(out.join("index.html"))?;
-    for needed in [
-        "lang=\"fr\"",
-        "du 1er octobre 2026 au 31 octobre 2026",
-        "12,50\u{202f}%",
-        "MOVER-Wilson",
-        "Ils ne mesurent pas",
-        "non mesuré",
-        "800",
-    ] {
-        assert!(html.contains(needed), "{needed} is missing");
+    for runtime in runtimes(dir.path()).await? {
+        let store = Store::open(&runtime).await?;
+        let hostile = "=cmd()|<script>";
+        count(&store, &audit(hostile, "2026-10-15T10:00:00Z".parse()?)).await?;
+        count(&store, &audit("musee", "2026-10-15T10:00:00Z".parse()?)).await?;
+        let out = runtime.data_dir.join("out");
+        edition::build(&store, Period::parse("2026-10-01", "2026-10-31")?, &out).await?;
+        let html = std::fs::read_to_string(out.join("index.html"))?;
+        for needed in [
+            "lang=\"fr\"",
+            "du 1er octobre 2026 au 31 octobre 2026",
+            "12,50\u{202f}%",
+            "MOVER-Wilson",
+            "Ils ne mesurent pas",
+            "non mesuré",
+            "800",
+        ] {
+            assert!(html.contains(needed), "{needed} is missing");
+        }
+        assert!(
+            !html.contains("<script") && !html.contains("http://") && !html.contains("src="),
+            "nothing runs and nothing is fetched"
+        );
+        let mut csv = csv_rows(&std::fs::read(out.join("figures.csv"))?)?;
+        assert!(csv.iter().flatten().all(|cell| !cell.starts_with('=')), "no cell is a formula");
+        csv.retain(|row| row[6] == "prevalence-abusive" && row[3] == "all");
+        assert_eq!(
+            csv[0][7..13],
+            ["published", "0.1250", csv[0][9].as_str(), csv[0][10].as_str(), "160", "800"]
+        );
     }
-    assert!(
-        !html.contains("<script") && !html.contains("http://") && !html.contains("src="),
-        "nothing runs and nothing is fetched"
-    );
-    let mut csv = csv_rows(&std::fs::read(out.join("figures.csv"))?)?;
-    assert!(csv.iter().flatten().all(|cell| !cell.starts_with('=')), "no cell is a formula");
-    csv.retain(|row| row[6] == "prevalence-abusive" && row[3] == "all");
-    assert_eq!(
-        csv[0][7..13],
-        ["published", "0.1250", csv[0][9].as_str(), csv[0][10].as_str(), "160", "800"]
-    );
     Ok(())
 }
 
@@ -385,57 +388,59 @@ fn csv_rows(bytes: &[u8]) -> anyhow::Result<Vec<Vec<String>>> {
 #[tokio::test]
 async fn without_labels_there_is_no_prevalence_and_the_page_says_so() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
-    let runtime = testing::runtime(dir.path()).await?;
-    let store = Store::open(&runtime).await?;
-    count(&store, &story()).await?;
-    let out = dir.path().join("out");
-    let today = Timestamp::now().to_zoned(vigie_web::words::paris()).date();
-    let built = edition::build(&store, Period::new("2026-11-10".parse()?, today.max("2026-11-10".parse()?))?, &out).await?;
-    assert!(built.manifest.provisional, "a running period is not frozen");
-    assert_eq!(built.figures.scopes[0].abusive, Prevalence::Withheld(Reason::FewLabels { have: 0 }));
-    let html = std::fs::read_to_string(out.join("index.html"))?;
-    assert!(html.contains("Pas assez d’étiquettes pour publier.") && html.contains("Édition provisoire, à ne pas publier."));
-    assert_eq!(edition::verify(&out)?.problems, Vec::<String>::new());
+    for runtime in runtimes(dir.path()).await? {
+        let store = Store::open(&runtime).await?;
+        count(&store, &story()).await?;
+        let out = runtime.data_dir.join("out");
+        let today = Timestamp::now().to_zoned(vigie_web::words::paris()).date();
+        let built = edition::build(&store, Period::new("2026-11-10".parse()?, today.max("2026-11-10".parse()?))?, &out).await?;
+        assert!(built.manifest.provisional, "a running period is not frozen");
+        assert_eq!(built.figures.scopes[0].abusive, Prevalence::Withheld(Reason::FewLabels { have: 0 }));
+        let html = std::fs::read_to_string(out.join("index.html"))?;
+        assert!(html.contains("Pas assez d’étiquettes pour publier.") && html.contains("Édition provisoire, à ne pas publier."));
+        assert_eq!(edition::verify(&out)?.problems, Vec::<String>::new());
+    }
     Ok(())
 }
 
 #[tokio::test]
 async fn labels_follow_undo_and_edits() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
-    let runtime = testing::runtime(dir.path()).await?;
-    let store = Store::open(&runtime).await?;
-    let of = |name: &'static str, edited| Of {
-        name,
-        institution: "musee",
-        author: 1,
-        at: time(0),
-        edited,
-        deleted: None,
-    };
-    let drawn = |of: &Of<'_>| verdict(comment(of), "low", true, Route::Keep);
-    let kept = drawn(&of("kept", None));
-    let undone = drawn(&of("undone", None));
-    let (first, second) = (drawn(&of("edited", None)), drawn(&of("edited", Some(time(5)))));
-    let not_drawn = verdict(comment(&of("flagged", None)), "low", false, Route::Review);
-    let mut deliveries: Vec<Delivery> = [&kept, &undone, &first, &second, &not_drawn]
-        .map(|verdict| delivery(Topic::Verdicts, verdict))
-        .to_vec();
-    for decision in [
-        decision(&kept, 0, Outcome::Hide, Act::Insult, None),
-        decision(&undone, 0, Outcome::Hide, Act::Insult, None),
-        decision(&undone, 1, Outcome::Keep, Act::None, Some(0)),
-        decision(&first, 0, Outcome::Hide, Act::Insult, None),
-        decision(&not_drawn, 0, Outcome::Hide, Act::Insult, None),
-    ] {
-        deliveries.push(delivery(Topic::Decisions, &decision));
+    for runtime in runtimes(dir.path()).await? {
+        let store = Store::open(&runtime).await?;
+        let of = |name: &'static str, edited| Of {
+            name,
+            institution: "musee",
+            author: 1,
+            at: time(0),
+            edited,
+            deleted: None,
+        };
+        let drawn = |of: &Of<'_>| verdict(comment(of), "low", true, Route::Keep);
+        let kept = drawn(&of("kept", None));
+        let undone = drawn(&of("undone", None));
+        let (first, second) = (drawn(&of("edited", None)), drawn(&of("edited", Some(time(5)))));
+        let not_drawn = verdict(comment(&of("flagged", None)), "low", false, Route::Review);
+        let mut deliveries: Vec<Delivery> = [&kept, &undone, &first, &second, &not_drawn]
+            .map(|verdict| delivery(Topic::Verdicts, verdict))
+            .to_vec();
+        for decision in [
+            decision(&kept, 0, Outcome::Hide, Act::Insult, None),
+            decision(&undone, 0, Outcome::Hide, Act::Insult, None),
+            decision(&undone, 1, Outcome::Keep, Act::None, Some(0)),
+            decision(&first, 0, Outcome::Hide, Act::Insult, None),
+            decision(&not_drawn, 0, Outcome::Hide, Act::Insult, None),
+        ] {
+            deliveries.push(delivery(Topic::Decisions, &decision));
+        }
+        for seed in 0..4 {
+            Draws(seed).shuffle(&mut deliveries);
+            count(&store, &deliveries).await?;
+        }
+        let inputs = store.inputs(Period::parse("2026-11-10", "2026-11-10")?, true).await?;
+        assert_eq!(inputs.labels.len(), 1, "{:?}", inputs.labels);
+        assert!(inputs.labels[0].label.abusive && inputs.labels[0].label.hate);
     }
-    for seed in 0..4 {
-        Draws(seed).shuffle(&mut deliveries);
-        count(&store, &deliveries).await?;
-    }
-    let inputs = store.inputs(Period::parse("2026-11-10", "2026-11-10")?, true).await?;
-    assert_eq!(inputs.labels.len(), 1, "{:?}", inputs.labels);
-    assert!(inputs.labels[0].label.abusive && inputs.labels[0].label.hate);
     Ok(())
 }
 
@@ -443,58 +448,60 @@ async fn labels_follow_undo_and_edits() -> anyhow::Result<()> {
 #[tokio::test]
 async fn an_edition_does_not_give_away_the_day_that_another_leaves_out() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
-    let runtime = testing::runtime(dir.path()).await?;
-    let store = Store::open(&runtime).await?;
-    count(&store, &audit("musee", "2026-10-15T10:00:00Z".parse()?)).await?;
-    let lonely = Of {
-        name: "lonely",
-        institution: "musee",
-        author: 3,
-        at: "2026-10-31T10:00:00Z".parse()?,
-        edited: None,
-        deleted: None,
-    };
-    count(
-        &store,
-        &[delivery(Topic::Verdicts, &verdict(comment(&lonely), "low", false, Route::Keep))],
-    )
-    .await?;
-    let month = edition::build(&store, Period::parse("2026-10-01", "2026-10-31")?, &dir.path().join("month")).await?;
-    let received = |built: &edition::Built| built.figures.scopes[0].counts[&Kind::Received];
-    assert_eq!(received(&month), Count::Shown(400));
-    let less = edition::build(&store, Period::parse("2026-10-01", "2026-10-30")?, &dir.path().join("less")).await?;
-    assert_eq!(received(&less), Count::Suppressed);
-    assert_eq!(less.figures.scopes[0].abusive, Prevalence::Withheld(Reason::Confidential));
-    // No label in it: not frozen, so that labels can still come.
-    let other = edition::build(&store, Period::parse("2026-09-01", "2026-10-14")?, &dir.path().join("other")).await?;
-    assert_eq!(received(&other), Count::Suppressed, "nothing was received in it");
-    assert!(other.manifest.provisional && !month.manifest.provisional);
+    for runtime in runtimes(dir.path()).await? {
+        let store = Store::open(&runtime).await?;
+        count(&store, &audit("musee", "2026-10-15T10:00:00Z".parse()?)).await?;
+        let lonely = Of {
+            name: "lonely",
+            institution: "musee",
+            author: 3,
+            at: "2026-10-31T10:00:00Z".parse()?,
+            edited: None,
+            deleted: None,
+        };
+        count(
+            &store,
+            &[delivery(Topic::Verdicts, &verdict(comment(&lonely), "low", false, Route::Keep))],
+        )
+        .await?;
+        let month = edition::build(&store, Period::parse("2026-10-01", "2026-10-31")?, &runtime.data_dir.join("month")).await?;
+        let received = |built: &edition::Built| built.figures.scopes[0].counts[&Kind::Received];
+        assert_eq!(received(&month), Count::Shown(400));
+        let less = edition::build(&store, Period::parse("2026-10-01", "2026-10-30")?, &runtime.data_dir.join("less")).await?;
+        assert_eq!(received(&less), Count::Suppressed);
+        assert_eq!(less.figures.scopes[0].abusive, Prevalence::Withheld(Reason::Confidential));
+        // No label in it: not frozen, so that labels can still come.
+        let other = edition::build(&store, Period::parse("2026-09-01", "2026-10-14")?, &runtime.data_dir.join("other")).await?;
+        assert_eq!(received(&other), Count::Suppressed, "nothing was received in it");
+        assert!(other.manifest.provisional && !month.manifest.provisional);
+    }
     Ok(())
 }
 
 #[tokio::test]
 async fn the_service_counts_what_the_bus_brings_and_stops_when_asked() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
-    let runtime = testing::runtime(dir.path()).await?;
-    let web = vigie_web::Web::open(vigie_web::Config::default(), &runtime).await?;
-    let started = vigie_barometer::start(vigie_barometer::Config::default(), runtime.clone(), web).await?;
-    let story = story();
-    for _ in 0..2 {
-        let records = story.iter().map(|delivery| delivery.record.clone()).collect();
-        vigie_runtime::publish(&runtime, Topic::Verdicts, records).await?;
-    }
-    let store = Store::open(&runtime).await?;
-    let arrived = async {
-        while hours(&store).await?.values().sum::<i64>() < 60 {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    for runtime in runtimes(dir.path()).await? {
+        let web = vigie_web::Web::open(vigie_web::Config::default(), &runtime).await?;
+        let started = vigie_barometer::start(vigie_barometer::Config::default(), runtime.clone(), web).await?;
+        let story = story();
+        for _ in 0..2 {
+            let records = story.iter().map(|delivery| delivery.record.clone()).collect();
+            vigie_runtime::publish(&runtime, Topic::Verdicts, records).await?;
         }
-        anyhow::Ok(())
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(30), arrived).await??;
-    runtime.stop.cancel();
-    for task in started.tasks {
-        task.await??;
+        let store = Store::open(&runtime).await?;
+        let arrived = async {
+            while hours(&store).await?.values().sum::<i64>() < 60 {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(30), arrived).await??;
+        runtime.stop.cancel();
+        for task in started.tasks {
+            task.await??;
+        }
+        assert_eq!(hours(&store).await?.values().sum::<i64>(), 60);
     }
-    assert_eq!(hours(&store).await?.values().sum::<i64>(), 60);
     Ok(())
 }

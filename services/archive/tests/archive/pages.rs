@@ -1,17 +1,19 @@
 //! The pages of the archive through the whole web layer: who sees what, that hostile text stays text, that looking is written down.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use tower::ServiceExt as _;
-use vigie_archive::service::Archivist;
 use vigie_archive::{Config, store};
 use vigie_bus::Delivery;
 use vigie_domain::{InstitutionId, Pseudonym, ReportId, Route, Topic, Verdict};
 use vigie_runtime::{Handler as _, Runtime, record, testing};
 use vigie_web::{Language, NewUser, Role, Scope, Web};
+
+use crate::story::{open, runtimes};
 
 const PASSWORD: &str = "une phrase assez longue pour essayer";
 const HOSTILE: &str = "=cmd() <script>alert(1)</script> je vais vous égorger";
@@ -74,14 +76,20 @@ struct Site {
     store: store::Store,
     report: ReportId,
     _runtime: Runtime,
-    _dir: tempfile::TempDir,
+    _dir: Arc<tempfile::TempDir>,
 }
 
-async fn site() -> anyhow::Result<Site> {
-    let dir = tempfile::tempdir()?;
-    let mut runtime = testing::runtime(dir.path()).await?;
-    let index = dir.path().join("archive-index");
-    let mut archivist = Archivist::open(&runtime, &index).await?;
+async fn sites() -> anyhow::Result<Vec<Site>> {
+    let dir = Arc::new(tempfile::tempdir()?);
+    let mut sites = Vec::new();
+    for runtime in runtimes(dir.path()).await? {
+        sites.push(site(runtime, Arc::clone(&dir)).await?);
+    }
+    Ok(sites)
+}
+
+async fn site(mut runtime: Runtime, dir: Arc<tempfile::TempDir>) -> anyhow::Result<Site> {
+    let mut archivist = open(&runtime).await?;
     let verdict = Verdict {
         escalate: true,
         ..testing::sample_verdict(HOSTILE, Route::Review)
@@ -123,72 +131,74 @@ async fn site() -> anyhow::Result<Site> {
 
 #[tokio::test]
 async fn hostile_text_is_shown_as_text_and_looking_is_written_down() -> anyhow::Result<()> {
-    let site = site().await?;
-    let cookie = sign_in(&site.app, "responsable").await?;
-    let (status, list) = get(&site.app, &cookie, "/archive?q=egorger").await?;
-    assert_eq!(status, StatusCode::OK);
-    assert!(
-        list.contains("&lt;script&gt;") && !list.contains("<script>alert"),
-        "the text is escaped"
-    );
-    assert!(list.contains("<mark>égorger</mark>"), "the word is marked");
-    let (status, one) = get(&site.app, &cookie, &format!("/archive/{}", site.report)).await?;
-    assert_eq!(status, StatusCode::OK);
-    for needed in ["&lt;script&gt;", "chaîne intacte", "à vérifier", "jours restants", "Consultations"] {
-        assert!(one.contains(needed), "{needed} is missing");
+    for site in sites().await? {
+        let cookie = sign_in(&site.app, "responsable").await?;
+        let (status, list) = get(&site.app, &cookie, "/archive?q=egorger").await?;
+        assert_eq!(status, StatusCode::OK);
+        assert!(
+            list.contains("&lt;script&gt;") && !list.contains("<script>alert"),
+            "the text is escaped"
+        );
+        assert!(list.contains("<mark>égorger</mark>"), "the word is marked");
+        let (status, one) = get(&site.app, &cookie, &format!("/archive/{}", site.report)).await?;
+        assert_eq!(status, StatusCode::OK);
+        for needed in ["&lt;script&gt;", "chaîne intacte", "à vérifier", "jours restants", "Consultations"] {
+            assert!(one.contains(needed), "{needed} is missing");
+        }
+        assert!(!one.contains("<script>alert"));
+        let (status, csv) = get(&site.app, &cookie, "/archive/export.csv?q=egorger").await?;
+        assert!(status == StatusCode::OK && csv.contains("'=cmd() <script>") && !csv.contains(",=cmd()"));
+        let (status, lines) = get(&site.app, &cookie, "/archive/export.jsonl").await?;
+        assert!(status == StatusCode::OK && lines.lines().count() == 1);
+        let kinds: Vec<String> = site
+            .store
+            .accesses(site.report.as_str(), 10)
+            .await?
+            .into_iter()
+            .map(|access| access.kind)
+            .collect();
+        assert_eq!(kinds, ["export", "export", "report", "list"]);
     }
-    assert!(!one.contains("<script>alert"));
-    let (status, csv) = get(&site.app, &cookie, "/archive/export.csv?q=egorger").await?;
-    assert!(status == StatusCode::OK && csv.contains("'=cmd() <script>") && !csv.contains(",=cmd()"));
-    let (status, lines) = get(&site.app, &cookie, "/archive/export.jsonl").await?;
-    assert!(status == StatusCode::OK && lines.lines().count() == 1);
-    let kinds: Vec<String> = site
-        .store
-        .accesses(site.report.as_str(), 10)
-        .await?
-        .into_iter()
-        .map(|access| access.kind)
-        .collect();
-    assert_eq!(kinds, ["export", "export", "report", "list"]);
     Ok(())
 }
 
 #[tokio::test]
 async fn people_see_the_reports_of_their_institutions_only() -> anyhow::Result<()> {
-    let site = site().await?;
-    let path = format!("/archive/{}", site.report);
-    let cookie = sign_in(&site.app, "ailleurs").await?;
-    let (status, list) = get(&site.app, &cookie, "/archive?q=egorger").await?;
-    assert!(status == StatusCode::OK && !list.contains("égorger</mark>") && list.contains("Aucun signalement"));
-    let (status, body) = get(&site.app, &cookie, &path).await?;
-    assert!(status == StatusCode::NOT_FOUND && !body.contains("égorger"));
-    let (_, csv) = get(&site.app, &cookie, "/archive/export.csv").await?;
-    assert_eq!(csv.lines().count(), 1, "a header and nothing else");
-    assert_eq!(site.store.accesses(site.report.as_str(), 10).await?, []);
+    for site in sites().await? {
+        let path = format!("/archive/{}", site.report);
+        let cookie = sign_in(&site.app, "ailleurs").await?;
+        let (status, list) = get(&site.app, &cookie, "/archive?q=egorger").await?;
+        assert!(status == StatusCode::OK && !list.contains("égorger</mark>") && list.contains("Aucun signalement"));
+        let (status, body) = get(&site.app, &cookie, &path).await?;
+        assert!(status == StatusCode::NOT_FOUND && !body.contains("égorger"));
+        let (_, csv) = get(&site.app, &cookie, "/archive/export.csv").await?;
+        assert_eq!(csv.lines().count(), 1, "a header and nothing else");
+        assert_eq!(site.store.accesses(site.report.as_str(), 10).await?, []);
 
-    let cookie = sign_in(&site.app, "moderatrice").await?;
-    assert_eq!(get(&site.app, &cookie, &path).await?.0, StatusCode::OK);
-    assert_eq!(
-        get(&site.app, &cookie, "/archive/export.csv").await?.0,
-        StatusCode::FORBIDDEN,
-        "moderators do not export"
-    );
-    let cookie = sign_in(&site.app, "analyste").await?;
-    assert_eq!(get(&site.app, &cookie, "/archive/export.jsonl").await?.0, StatusCode::OK);
-    for odd in [
-        "/archive/absent",
-        "/archive?page=999999999",
-        "/archive?state=nothing&from=hier",
-        "/archive?q=%00%FF",
-        "/archive?q=%22",
-    ] {
-        let (status, _) = get(&site.app, &cookie, odd).await?;
-        assert!(
-            status != StatusCode::INTERNAL_SERVER_ERROR && status != StatusCode::SERVICE_UNAVAILABLE,
-            "{odd}: {status}"
+        let cookie = sign_in(&site.app, "moderatrice").await?;
+        assert_eq!(get(&site.app, &cookie, &path).await?.0, StatusCode::OK);
+        assert_eq!(
+            get(&site.app, &cookie, "/archive/export.csv").await?.0,
+            StatusCode::FORBIDDEN,
+            "moderators do not export"
         );
+        let cookie = sign_in(&site.app, "analyste").await?;
+        assert_eq!(get(&site.app, &cookie, "/archive/export.jsonl").await?.0, StatusCode::OK);
+        for odd in [
+            "/archive/absent",
+            "/archive?page=999999999",
+            "/archive?state=nothing&from=hier",
+            "/archive?q=%00%FF",
+            "/archive?q=%22",
+        ] {
+            let (status, _) = get(&site.app, &cookie, odd).await?;
+            assert!(
+                status != StatusCode::INTERNAL_SERVER_ERROR && status != StatusCode::SERVICE_UNAVAILABLE,
+                "{odd}: {status}"
+            );
+        }
+        let nobody = site.app.clone().oneshot(Request::get(path).body(Body::empty())?).await?;
+        assert!(nobody.status().is_redirection(), "{}", nobody.status());
     }
-    let nobody = site.app.clone().oneshot(Request::get(path).body(Body::empty())?).await?;
-    assert!(nobody.status().is_redirection(), "{}", nobody.status());
     Ok(())
 }
