@@ -91,17 +91,24 @@ pub async fn start(config: &Config, services: &[Service], listener: TcpListener,
             let server = tokio::spawn(vigie_runtime::server::serve(listener, routes, running.runtime.clone(), drain));
             running.tasks.push(("http", server));
             running.runtime.release();
-            tracing::info!(%address, services = ?services, "started");
+            let names: Vec<&str> = services.iter().map(|service| service.name()).collect();
+            tracing::info!(%address, services = names.join(" "), "started: http://{address}");
             Ok(running)
         }
         Err(error) => {
+            let told = running.runtime.stop.is_cancelled();
             if let Err(second) = running.stop().await {
                 tracing::warn!(error = format!("{second:#}"), "what had started did not stop cleanly");
             }
-            Err(error)
+            Err(if told { StoppedWhileStarting.into() } else { error })
         }
     }
 }
+
+/// Told to stop before every service had started; they were stopped, and nothing is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped while starting")]
+pub struct StoppedWhileStarting;
 
 /// Starts the services in the order of their declaration and joins their routes.
 async fn assemble(config: &Config, services: &[Service], running: &mut Running) -> anyhow::Result<Router> {
@@ -115,7 +122,9 @@ async fn assemble(config: &Config, services: &[Service], running: &mut Running) 
     services.dedup();
     let mut pages = Router::new();
     for service in &services {
-        anyhow::ensure!(!runtime.stop.is_cancelled(), "stopped while starting");
+        if runtime.stop.is_cancelled() {
+            return Err(StoppedWhileStarting.into());
+        }
         let started = start_service(*service, config, runtime, &web)
             .await
             .with_context(|| format!("could not start the {}", service.name()))?;

@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use tokio_util::sync::CancellationToken;
 use vigie_runtime::{logs, server, signals};
 
 use crate::cli::Place;
 use crate::config::Config;
-use crate::process::{self, Service};
+use crate::process::{self, Service, StoppedWhileStarting};
 use crate::watch;
 
 #[derive(Debug, Args)]
@@ -66,14 +67,14 @@ fn configured(place: &Place, listen: Option<String>) -> anyhow::Result<Config> {
 
 /// First the port and the data directory, which say that another vigie runs; then the services.
 async fn serve(config: &Config, services: &[Service]) -> anyhow::Result<ExitCode> {
-    let runtime = process::open(config).await?;
-    signals::watch(runtime.stop.clone())?;
+    let stop = CancellationToken::new();
+    signals::watch(stop.clone())?;
+    let mut runtime = process::open(config).await?;
+    runtime.stop = stop;
     let listener = server::bind(&config.server.listen).await?;
-    let stop = runtime.stop.clone();
     match process::start(config, services, listener, runtime).await {
         Ok(running) => running.wait().await?,
-        // Told to stop while starting: that is what happened.
-        Err(_) if stop.is_cancelled() => {}
+        Err(error) if error.is::<StoppedWhileStarting>() => {}
         Err(error) => return Err(error),
     }
     tracing::info!("stopped");

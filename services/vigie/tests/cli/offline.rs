@@ -133,23 +133,53 @@ fn classify_refuses_what_it_cannot_use_before_it_reads() -> anyhow::Result<()> {
 
 #[test]
 fn rule_packs_are_checked_and_tested() -> anyhow::Result<()> {
-    let checked = vigie(&["rules", "check", "rules", "--json"], "")?.json()?;
-    assert_eq!(checked["errors"], 0, "{checked}");
-    let tested = vigie(&["rules", "test", "rules", "--json"], "")?.json()?;
-    assert_eq!(tested["failed"], 0, "{tested}");
-    assert!(tested["cases"].as_u64().is_some_and(|cases| cases > 100), "{tested}");
+    let shipped = vigie(&["rules", "check", "rules", "--json"], "")?.json()?;
+    assert_eq!(shipped["errors"], 0, "{shipped}");
 
     let place = Place::new()?;
     let dir = place.path().display().to_string();
     std::fs::remove_file(place.config())?;
     let stderr = vigie(&["rules", "check", &dir], "")?.failure(1)?;
     assert!(stderr.contains("holds no rule pack"), "{stderr}");
+
+    place.file("sound.toml", pack("term", "[\"bande de guignols\"]"))?;
+    assert!(vigie(&["rules", "check", &dir], "")?.failure(1).is_ok(), "`term` is no key");
+    let finished = vigie(&["rules", "check", &dir], "")?;
+    assert!(
+        finished.stdout.contains("sound.toml:") && finished.stdout.contains("did you mean `terms`?"),
+        "{finished:?}"
+    );
+    place.file("sound.toml", pack("terms", "[\"bande de guignols\"]"))?;
+    assert!(vigie(&["rules", "check", &dir], "")?.success()?.contains("1 packs, 0 errors"));
+    assert!(vigie(&["rules", "test", &dir], "")?.success()?.contains("2 cases, 0 failed"));
+
+    place.file("sound.toml", pack("terms", "[\"bande de clowns\"]"))?;
+    let finished = vigie(&["rules", "test", &dir], "")?;
+    assert!(
+        finished.stdout.contains("must match « Bande de guignols ! »") && finished.stdout.contains("2 cases, 1 failed"),
+        "{finished:?}"
+    );
+    finished.failure(1)?;
+    let tested = vigie(&["rules", "test", &dir, "--json"], "")?.json()?;
+    assert_eq!(
+        (&tested["cases"], &tested["failures"][0]["must"]),
+        (&2.into(), &"must match".into()),
+        "{tested}"
+    );
+
     place.file("broken.toml", "[pack\n")?;
     let finished = vigie(&["rules", "check", &dir], "")?;
     assert!(finished.stdout.contains("broken.toml:1: error:"), "{finished:?}");
     finished.failure(1)?;
     assert!(vigie(&["rules", "test", &dir], "")?.failure(1)?.contains("broken.toml:1"));
     Ok(())
+}
+
+fn pack(key: &str, terms: &str) -> String {
+    format!(
+        "description = \"Essai.\"\n[[rule]]\nid = \"guignols\"\n{key} = {terms}\nact = \"insult\"\nseverity = 2\naction = \"review\"\n\
+         [rule.cases]\nmatch = [\"Bande de guignols !\"]\nno_match = [\"Le théâtre de Guignol\"]\n"
+    )
 }
 
 #[test]

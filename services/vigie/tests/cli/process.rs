@@ -86,7 +86,7 @@ fn a_port_in_use_is_one_error_and_nothing_runs() -> anyhow::Result<()> {
 fn what_cannot_be_used_is_one_error_and_nothing_is_consumed() -> anyhow::Result<()> {
     let place = Place::new()?;
     let cut = place.file("cut.so", &std::fs::read(vigie_scorer::testing::library())?[..1_000_000])?;
-    let model = place.path().join("model");
+    let model = place.path().join("abuse-fr-use");
     std::fs::create_dir(&model)?;
     for entry in std::fs::read_dir(vigie_scorer::testing::model("abuse-fr-use"))? {
         let entry = entry?;
@@ -142,6 +142,32 @@ fn a_data_directory_that_cannot_be_written_says_so() -> anyhow::Result<()> {
     let stderr = place.run(&["up", "--data", "/proc/self/task"])?.failure(1)?;
     assert!(stderr.contains("could not write to the data directory"), "{stderr}");
     Ok(())
+}
+
+#[test]
+fn a_public_account_is_watched_by_one_flag() -> anyhow::Result<()> {
+    let place = Place::new()?;
+    let server = TcpListener::bind("127.0.0.1:0")?;
+    let account = format!("http://{}/@Musee", server.local_addr()?);
+    let process = place.spawn_with(&["--watch", &account])?;
+    let (stream, _) = server.accept()?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let mut asked = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(&stream), &mut asked)?;
+    assert!(asked.starts_with("GET /api/") && asked.contains("Musee"), "{asked}");
+    process.stop()?;
+    let stderr = place.run(&["up", "--watch", "musee"])?.failure(1)?;
+    assert!(stderr.contains("bsky:name.bsky.social"), "{stderr}");
+    Ok(())
+}
+
+#[test]
+fn a_signal_while_starting_ends_with_0() -> anyhow::Result<()> {
+    let place = Place::new()?;
+    let process = place.spawn()?;
+    // The lock is taken before anything else; the model takes longer.
+    eventually(|| place.data().join("bus.db").exists())?;
+    process.stop()
 }
 
 #[test]

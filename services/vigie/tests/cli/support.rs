@@ -80,11 +80,17 @@ impl Place {
 
     /// Starts `vigie up` and does not wait.
     pub(crate) fn spawn(&self) -> anyhow::Result<Process> {
+        self.spawn_with(&[])
+    }
+
+    /// As [`Place::spawn`], with more arguments.
+    pub(crate) fn spawn_with(&self, more: &[&str]) -> anyhow::Result<Process> {
         let stderr = std::fs::File::create(self.dir.path().join("log"))?;
         let child = Command::new(env!("CARGO_BIN_EXE_vigie"))
             .current_dir(root())
             .args(["up", "--config"])
             .arg(self.config())
+            .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(stderr)
