@@ -118,7 +118,7 @@ async fn a_person_decides_and_the_topic_gets_it_once() -> anyhow::Result<()> {
     let answer = ann.submit(&page, "/queue/decide", &fields).await?;
     assert!(answer.location().starts_with("/queue?done="), "{}", answer.location());
     let next = ann.get(answer.location()).await?;
-    assert!(next.body.contains("Autre texte") && next.body.contains("Commentaire précédent : <strong>signalé</strong>"));
+    assert!(next.body.contains("Autre texte") && next.body.contains("Commentaire précédent\u{a0}: <strong>signalé</strong>"));
     let twice = ann.submit(&page, "/queue/decide", &fields).await?;
     assert_eq!(twice.location(), "/queue?said=decided");
 
@@ -265,7 +265,7 @@ async fn severe_text_is_folded_and_a_skip_needs_a_reason() -> anyhow::Result<()>
     let page = ann.await_queue("Le texte éprouvant").await?;
     let fold = page.body.find("class=\"veil\"").unwrap_or(usize::MAX);
     assert!(fold < page.body.find("Le texte éprouvant").unwrap_or_default() && !page.body.contains("class=\"veil\" open"));
-    assert!(page.body.contains("Danger immédiat : 17 ou 112"));
+    assert!(page.body.contains("Danger immédiat\u{a0}: 17 ou 112"));
     let bare = ann.submit(&page, "/queue/skip", &[("reason", "")]).await?;
     assert_eq!(bare.status, StatusCode::BAD_REQUEST);
     let skipped = ann.submit(&page, "/queue/skip", &[("reason", "hard")]).await?;
@@ -310,6 +310,24 @@ fn edit(comment: &Comment, text: &str) -> Comment {
     edited.edited_at = Some(jiff::Timestamp::now());
     edited.revision = vigie_domain::RevisionId::derive(&edited.id, text, edited.edited_at, false);
     edited
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_loses_no_lease_and_signs_nobody_out() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let stand = Stand::start(runtime(dir.path()).await?).await?;
+    let mut ann = stand.person("ann", Role::Moderator).await?;
+    publish(&stand.runtime, &[sample_verdict("Le texte", Route::Review)]).await?;
+    let page = ann.await_queue("Le texte").await?;
+    ann.leave();
+    stand.stop().await?;
+
+    let stand = Stand::start(runtime(dir.path()).await?).await?;
+    ann.visit(&stand);
+    let answer = ann.submit(&page, "/queue/decide", &[("outcome", "hide")]).await?;
+    assert!(answer.location().starts_with("/queue?done="), "{}", answer.location());
+    assert_eq!(decisions(&stand.runtime, 1).await?[0].outcome, Outcome::Hide);
+    stand.stop().await
 }
 
 #[tokio::test(flavor = "multi_thread")]

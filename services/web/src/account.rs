@@ -38,7 +38,7 @@ struct Change {
 
 async fn show(user: User, Query(asked): Query<Asked>) -> Response {
     let message = user.language.pick(
-        "Mot de passe modifié ; vos autres sessions sont terminées.",
+        "Mot de passe modifié\u{202f}; vos autres sessions sont terminées.",
         "Password changed; your other sessions have ended.",
     );
     answer(

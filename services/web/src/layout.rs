@@ -105,7 +105,7 @@ fn banner(language: Language, user: Option<&User>, nav: Nav) -> Markup {
                 }
                 @if let Some(user) = user {
                     div.who {
-                        a href="/account" { span.visually-hidden { (language.pick("Mon compte : ", "My account: ")) } (user.pseudonym) }
+                        a href="/account" { span.visually-hidden { (language.pick("Mon compte\u{a0}: ", "My account: ")) } (user.pseudonym) }
                         form method="post" action="/language" {
                             (csrf_field(user))
                             input type="hidden" name="language" value=(language.other().as_str());
@@ -139,14 +139,14 @@ fn foot(language: Language, user: Option<&User>) -> Markup {
             div.inner {
                 p {
                     (language.pick(
-                        "Vigie aide à décider ; chaque décision reste humaine ou encadrée par la politique de l’institution.",
+                        "Vigie aide à décider\u{202f}; chaque décision reste humaine ou encadrée par la politique de l’institution.",
                         "Vigie helps to decide; every decision is a person’s, or within the policy of the institution.",
                     ))
                 }
                 @if user.is_some() {
                     button.button.quiet type="button" hidden data-shortcuts
-                        data-on=(language.pick("Raccourcis clavier : activés", "Keyboard shortcuts: on"))
-                        data-off=(language.pick("Raccourcis clavier : désactivés", "Keyboard shortcuts: off")) {}
+                        data-on=(language.pick("Raccourcis clavier\u{a0}: activés", "Keyboard shortcuts: on"))
+                        data-off=(language.pick("Raccourcis clavier\u{a0}: désactivés", "Keyboard shortcuts: off")) {}
                 }
             }
         }

@@ -73,7 +73,7 @@ async fn show(State(web): State<Web>, user: User, Query(asked): Query<Asked>) ->
             ),
             "changed" => language.pick("Modification enregistrée.", "Change recorded."),
             "password" => language.pick(
-                "Mot de passe remplacé ; les sessions ouvertes de cette personne sont terminées.",
+                "Mot de passe remplacé\u{202f}; les sessions ouvertes de cette personne sont terminées.",
                 "Password replaced; the open sessions of this person have ended.",
             ),
             _ => return None,
@@ -232,7 +232,7 @@ fn unavailable(user: &User, error: &UsersError) -> Response {
     let language = user.language;
     let title = language.pick("Service indisponible", "Service unavailable");
     let text = language.pick(
-        "Réessayez dans un instant ; rien n’a été modifié.",
+        "Réessayez dans un instant\u{202f}; rien n’a été modifié.",
         "Try again shortly; nothing was changed.",
     );
     (
@@ -282,7 +282,7 @@ fn read_scope(fields: &[(String, String)], language: Language) -> Result<Scope, 
     if some.is_empty() {
         return Err(language
             .pick(
-                "Cochez au moins une institution, ou « toutes ».",
+                "Cochez au moins une institution, ou «\u{a0}toutes\u{a0}».",
                 "Tick at least one institution, or “all”.",
             )
             .to_owned());
@@ -397,7 +397,7 @@ fn add_form(web: &Web, user: &User, entered: &[(String, String)]) -> Markup {
             (csrf_field(user))
             div.field {
                 label for="login" { (language.pick("Identifiant", "Login")) }
-                p.muted.small id="login-help" { (language.pick("De 2 à 64 lettres sans accent, chiffres, « . », « - », « _ » ou « @ ».", "2 to 64 unaccented letters, digits, “.”, “-”, “_” or “@”.")) }
+                p.muted.small id="login-help" { (language.pick("De 2 à 64 lettres sans accent, chiffres, «\u{a0}.\u{a0}», «\u{a0}-\u{a0}», «\u{a0}_\u{a0}» ou «\u{a0}@\u{a0}».", "2 to 64 unaccented letters, digits, “.”, “-”, “_” or “@”.")) }
                 input id="login" name="login" required minlength="2" maxlength="64" autocomplete="off" autocapitalize="none" spellcheck="false"
                     aria-describedby="login-help" value=(field(entered, "login"));
             }

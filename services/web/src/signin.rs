@@ -263,7 +263,7 @@ fn first_user(language: Language) -> Markup {
         div.notice.info {
             p { strong { (language.pick("Personne n’est encore inscrit.", "Nobody has been added yet.")) } }
             p { (language.pick(
-                "Il n’existe pas de mot de passe par défaut. Sur le serveur, créez le premier compte ; la commande demande le mot de passe :",
+                "Il n’existe pas de mot de passe par défaut. Sur le serveur, créez le premier compte\u{202f}; la commande demande le mot de passe\u{a0}:",
                 "There is no default password. On the server, create the first account; the command asks for the password:",
             )) }
             pre { code { "vigie user add jeanne --role admin" } }

@@ -97,16 +97,16 @@ impl UsersError {
         match (language, self) {
             (Language::En, error) => error.to_string(),
             (Language::Fr, Self::Login(_)) => {
-                "Cet identifiant n’est pas accepté : de 2 à 64 lettres sans accent, chiffres, « . », « - », « _ » ou « @ ».".to_owned()
+                "Cet identifiant n’est pas accepté\u{a0}: de 2 à 64 lettres sans accent, chiffres, «\u{a0}.\u{a0}», «\u{a0}-\u{a0}», «\u{a0}_\u{a0}» ou «\u{a0}@\u{a0}».".to_owned()
             }
-            (Language::Fr, Self::Taken { .. }) => "Cet identifiant ou ce pseudonyme est déjà pris : choisissez-en un autre.".to_owned(),
-            (Language::Fr, Self::Unknown(_)) => "Cette personne n’existe plus : rechargez la page.".to_owned(),
+            (Language::Fr, Self::Taken { .. }) => "Cet identifiant ou ce pseudonyme est déjà pris\u{a0}: choisissez-en un autre.".to_owned(),
+            (Language::Fr, Self::Unknown(_)) => "Cette personne n’existe plus\u{a0}: rechargez la page.".to_owned(),
             (Language::Fr, Self::Password(PasswordError::Short)) => {
-                format!("Mot de passe trop court : il faut au moins {PASSWORD_CHARACTERS_MIN} caractères.")
+                format!("Mot de passe trop court\u{a0}: il faut au moins {PASSWORD_CHARACTERS_MIN} caractères.")
             }
-            (Language::Fr, Self::Password(PasswordError::Long)) => format!("Mot de passe trop long : {PASSWORD_BYTES_MAX} octets au plus."),
+            (Language::Fr, Self::Password(PasswordError::Long)) => format!("Mot de passe trop long\u{a0}: {PASSWORD_BYTES_MAX} octets au plus."),
             (Language::Fr, Self::Password(PasswordError::Guessable)) => {
-                "Mot de passe trop facile à deviner : il ne doit ni contenir l’identifiant ni répéter un seul caractère.".to_owned()
+                "Mot de passe trop facile à deviner\u{a0}: il ne doit ni contenir l’identifiant ni répéter un seul caractère.".to_owned()
             }
             (Language::Fr, Self::Database(_) | Self::Other(_)) => "Le service est momentanément indisponible.".to_owned(),
         }

@@ -42,7 +42,7 @@ fn blind_notice(language: Language) -> Markup {
                  Decide from the text and its context, and tick what the comment does.",
             )) }
             p.muted.small { (language.pick(
-                "Si une personne vous paraît en danger : 17 ou 112 ; prévention du suicide : 3114.",
+                "Si une personne vous paraît en danger\u{a0}: 17 ou 112\u{202f}; prévention du suicide\u{a0}: 3114.",
                 "If somebody seems to be in danger: 17 or 112; suicide prevention: 3114.",
             )) }
         }
@@ -55,13 +55,13 @@ fn advice(console: &Console, language: Language, verdict: &Verdict) -> Markup {
     html! {
         @if acts(verdict).contains(&Act::Distress) {
             p.notice.danger { (language.pick(
-                "Une personne semble en danger. Ne supprimez pas ; signalez. Numéro national de prévention du suicide : 3114. \
-                 Danger immédiat : 17 ou 112.",
+                "Une personne semble en danger. Ne supprimez pas\u{202f}; signalez. Numéro national de prévention du suicide\u{a0}: 3114. \
+                 Danger immédiat\u{a0}: 17 ou 112.",
                 "Somebody seems to be in danger. Do not delete; escalate. National suicide prevention line: 3114. Immediate danger: 17 or 112.",
             )) }
         } @else if verdict.escalate {
             p.notice.danger {
-                (language.pick("Danger immédiat : 17 ou 112. Contact juridique : ", "Immediate danger: 17 or 112. Legal contact: ")) (contact) "."
+                (language.pick("Danger immédiat\u{a0}: 17 ou 112. Contact juridique\u{a0}: ", "Immediate danger: 17 or 112. Legal contact: ")) (contact) "."
             }
         }
     }
@@ -91,7 +91,7 @@ fn rules(language: Language, lease: &Lease) -> Markup {
                 h2 { (language.pick("Règles", "Rules")) }
                 ul.plain { @for hit in hits.iter().take(RULES_MAX) { li { (rule(language, lease, hit)) } } }
                 @if hits.len() > RULES_MAX {
-                    p.muted.small { (language.pick("Autres occurrences : ", "More hits: ")) (hits.len() - RULES_MAX) "." }
+                    p.muted.small { (language.pick("Autres occurrences\u{a0}: ", "More hits: ")) (hits.len() - RULES_MAX) "." }
                 }
             }
         }
@@ -105,7 +105,7 @@ fn rule(language: Language, lease: &Lease, hit: &RuleHit) -> Markup {
         (words::act(language, hit.act))
         @if let Some(target) = hit.target { " → " (words::target(language, target)) }
         @if !quoted.is_empty() && !lease.item.severe {
-            (language.pick(" : ", ": ")) q { (text::plain(&quoted.chars().take(QUOTED_CHARACTERS_MAX).collect::<String>())) }
+            (language.pick("\u{a0}: ", ": ")) q { (text::plain(&quoted.chars().take(QUOTED_CHARACTERS_MAX).collect::<String>())) }
         }
         div.muted.small { (language.pick("gravité ", "severity ")) (hit.severity) (language.pick(" sur 5 · règle ", " of 5 · rule ")) (hit.rule) }
     }
@@ -131,7 +131,7 @@ fn scores(language: Language, verdict: &Verdict) -> Markup {
                         }
                     }
                 }
-                p.muted.small { (language.pick("Probabilités estimées : le modèle peut se tromper.", "Estimated probabilities: the model may err.")) }
+                p.muted.small { (language.pick("Probabilités estimées\u{a0}: le modèle peut se tromper.", "Estimated probabilities: the model may err.")) }
             }
         }
     }

@@ -74,9 +74,9 @@ impl CommentPage<'_> {
                 }
                 span.muted {
                     (language.pick("Attend depuis ", "Waiting for ")) (words::minutes(language, minutes)) " · "
-                    (language.pick("après celui-ci : ", "after this one: ")) (self.waiting.waiting)
+                    (language.pick("après celui-ci\u{a0}: ", "after this one: ")) (self.waiting.waiting)
                     @if self.waiting.urgent > 0 {
-                        (language.pick(", dont urgents : ", ", urgent ones: ")) strong { (self.waiting.urgent) }
+                        (language.pick(", dont urgents\u{a0}: ", ", urgent ones: ")) strong { (self.waiting.urgent) }
                     }
                 }
             }
@@ -114,7 +114,7 @@ impl CommentPage<'_> {
                     }
                 } @else { (shown) }
                 @if comment.text.trim().is_empty() { p.muted { em { (language.pick("Commentaire sans texte.", "Comment without text.")) } } }
-                @if comment.truncated { p.muted { (language.pick("Texte coupé à la collecte : il dépassait 1 Mio.", "Text cut when collected: it was over 1 MiB.")) } }
+                @if comment.truncated { p.muted { (language.pick("Texte coupé à la collecte\u{a0}: il dépassait 1 Mio.", "Text cut when collected: it was over 1 MiB.")) } }
                 (self.thread())
             }
         }
@@ -194,7 +194,7 @@ impl CommentPage<'_> {
                     @if blind {
                         p.muted.small {
                             (language.pick(
-                                "Nécessaire pour masquer, supprimer ou signaler ; sans coche, « Garder » signifie : rien de tout cela.",
+                                "Nécessaire pour masquer, supprimer ou signaler\u{202f}; sans coche, «\u{a0}Garder\u{a0}» signifie\u{a0}: rien de tout cela.",
                                 "Needed to hide, delete or escalate; without a tick, “Keep” means: none of these.",
                             ))
                         }

@@ -17,7 +17,11 @@ pub(crate) const SKIP_REASONS: [(&str, &str, &str); 5] = [
         "Je connais la personne ou le sujet me touche",
         "I know the person, or the subject touches me",
     ),
-    ("doubt", "J’hésite ; un autre avis est utile", "I hesitate; another view would help"),
+    (
+        "doubt",
+        "J’hésite\u{202f}; un autre avis est utile",
+        "I hesitate; another view would help",
+    ),
     (
         "language",
         "Je ne comprends pas la langue ou le contexte",

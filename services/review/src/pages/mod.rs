@@ -61,7 +61,7 @@ fn failed(user: &User, error: &QueueError) -> Response {
     tracing::error!(error = format!("{error:#}"), user = user.id, "a page of the queue failed");
     let language = user.language;
     let text = language.pick(
-        "La file est momentanément indisponible. Rien n’a été perdu ; réessayez dans un instant.",
+        "La file est momentanément indisponible. Rien n’a été perdu\u{202f}; réessayez dans un instant.",
         "The queue is unavailable for the moment. Nothing was lost; try again shortly.",
     );
     let body = html! {
@@ -77,22 +77,22 @@ fn saying(language: Language, said: &str) -> Option<(&'static str, &'static str)
     let (kind, fr, en) = match said {
         "skipped" => (
             "info",
-            "Commentaire passé ; il est proposé à quelqu’un d’autre.",
+            "Commentaire passé\u{202f}; il est proposé à quelqu’un d’autre.",
             "Skipped; it is offered to somebody else.",
         ),
         "undone" => (
             "info",
-            "Décision annulée ; le commentaire vous revient.",
+            "Décision annulée\u{202f}; le commentaire vous revient.",
             "Decision taken back; the comment is yours again.",
         ),
         "lost" => (
             "warning",
-            "Votre décision n’a pas été enregistrée : la réservation du commentaire était échue.",
+            "Votre décision n’a pas été enregistrée\u{a0}: la réservation du commentaire était échue.",
             "Your decision was not recorded: the comment was no longer reserved for you.",
         ),
         "withdrawn" => (
             "warning",
-            "Votre décision n’a pas été enregistrée : le commentaire a été modifié ou supprimé sur la plateforme.",
+            "Votre décision n’a pas été enregistrée\u{a0}: le commentaire a été modifié ou supprimé sur la plateforme.",
             "Your decision was not recorded: the comment was edited or deleted on the platform.",
         ),
         "decided" => (
@@ -107,17 +107,17 @@ fn saying(language: Language, said: &str) -> Option<(&'static str, &'static str)
         ),
         "closed" => (
             "warning",
-            "Cette décision ne peut plus être annulée : le délai est passé ou une autre décision l’a suivie.",
+            "Cette décision ne peut plus être annulée\u{a0}: le délai est passé ou une autre décision l’a suivie.",
             "This decision can no longer be taken back: the time is over, or another decision followed.",
         ),
         "choose" => (
             "warning",
-            "Choisissez une décision : garder, masquer, supprimer ou signaler.",
+            "Choisissez une décision\u{a0}: garder, masquer, supprimer ou signaler.",
             "Choose a decision: keep, hide, delete or escalate.",
         ),
         "label" => (
             "warning",
-            "Contrôle à l’aveugle : cochez ce que fait le commentaire, puis confirmez votre décision.",
+            "Contrôle à l’aveugle\u{a0}: cochez ce que fait le commentaire, puis confirmez votre décision.",
             "Blind check: tick what the comment does, then confirm your decision.",
         ),
         _ => return None,

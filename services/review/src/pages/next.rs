@@ -113,7 +113,7 @@ impl Surroundings<'_> {
             @if let Some(past) = &self.just_done {
                 div.notice.done.row.spread role="status" {
                     span {
-                        (language.pick("Commentaire précédent : ", "Previous comment: "))
+                        (language.pick("Commentaire précédent\u{a0}: ", "Previous comment: "))
                         strong { (words::outcome(language, past.decision.outcome)) } "."
                     }
                     @if past.can_undo { (undo_form(self.user, past, Some(&self.console.queue.config.keys.undo))) }
@@ -122,7 +122,7 @@ impl Surroundings<'_> {
             @if self.severe_lately >= i64::from(self.console.queue.config.severe_per_hour) {
                 p.notice.warning role="status" {
                     @if language == Language::Fr {
-                        "Vous avez traité " (self.severe_lately) " textes éprouvants en une heure. Une pause de dix minutes est conseillée : "
+                        "Vous avez traité " (self.severe_lately) " textes éprouvants en une heure. Une pause de dix minutes est conseillée\u{a0}: "
                         "rien ne se perd, la file attendra ou passera à un ou une collègue."
                     } @else {
                         "You have handled " (self.severe_lately) " distressing texts within an hour. A break of ten minutes is advised: "
@@ -151,7 +151,7 @@ impl Surroundings<'_> {
                         (csrf_field(self.user))
                         p {
                             (language.pick(
-                                "Commentaires que vous avez passés et qui attendent encore : ",
+                                "Commentaires que vous avez passés et qui attendent encore\u{a0}: ",
                                 "Comments that you skipped and that still wait: ",
                             ))
                             strong { (skipped) } "."
@@ -163,7 +163,7 @@ impl Surroundings<'_> {
                 }
                 div role="status" {
                     a.button.primary href="/queue" hidden data-poll="/queue/waiting" {
-                        (language.pick("De nouveaux commentaires sont arrivés : les traiter", "New comments have come: handle them"))
+                        (language.pick("De nouveaux commentaires sont arrivés\u{a0}: les traiter", "New comments have come: handle them"))
                     }
                 }
             }

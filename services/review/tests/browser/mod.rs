@@ -104,6 +104,16 @@ impl Page {
 }
 
 impl Browser {
+    /// Lets go of the application, so that it can end.
+    pub fn leave(&mut self) {
+        self.app = Router::new();
+    }
+
+    /// Goes on at another start of the application, with the same cookies.
+    pub fn visit(&mut self, stand: &Stand) {
+        self.app = stand.app.clone();
+    }
+
     pub async fn get(&mut self, path: &str) -> anyhow::Result<Page> {
         self.send(Request::get(path), Body::empty()).await
     }
