@@ -69,9 +69,9 @@ FALSE_ALARMS = {
     "balanced": {"abusive": 0.08, "signal": 0.015, "urgent": 0.003, "protected": 0.05},
     "firm": {"abusive": 0.05, "signal": 0.015, "urgent": 0.003, "protected": 0.02},
 }
-# Hide by score alone: at most this share of acceptable comments over the threshold; never where fewer than HIDE_HITS_MIN
-# comments that deserve it are over it too.
-FALSE_HIDES = {"careful": 0.0, "balanced": 0.001, "firm": 0.003}
+# Hide by score alone: at most this share of acceptable comments over the threshold (0: no score alone hides); never where fewer
+# than HIDE_HITS_MIN comments that deserve it are over it too. At 0.001 a blunt opinion on immigration was hidden as an insult.
+FALSE_HIDES = {"careful": 0.0, "balanced": 0.0, "firm": 0.003}
 HIDE_HITS_MIN = 20
 # A policy lists acts; these two labels are none, so nothing is hidden because of them alone.
 NO_ACT = ("abusive", "hate")

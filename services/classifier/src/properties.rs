@@ -115,7 +115,7 @@ fn every_way_of_a_comment() {
         &[Reason::RuleHide, Reason::ScoreReview, Reason::AutomationOff],
     );
     check(
-        &[hit(Act::Denial, Hide, 5)],
+        &[hit(Act::Denial, Hide, 3)],
         &[(Abusive, 0.6)],
         CALM,
         review,
@@ -132,6 +132,9 @@ fn every_way_of_a_comment() {
         hidden,
         &[Reason::RuleHide, Reason::ScoreReview],
     );
+    // The gravest calls for a person at once, whatever its act.
+    check(&[hit(Act::Incitement, Review, 5)], &[(Abusive, 0.1)], CALM, urgent, &[Reason::Urgent, Reason::RuleReview]);
+    check(&[hit(Act::Incitement, Signal, 5)], &[(Abusive, 0.1)], CALM, keep, &[Reason::Harmless]);
     // A score alone.
     check(&[], &[(Insult, 0.95)], CALM, hidden, &[Reason::ScoreHide]);
     check(&[], &[(Sexual, 0.95)], CALM, review, &[Reason::ScoreReview]);
@@ -204,7 +207,7 @@ fn no_single_finding_hides_protected_or_urgent_speech() -> Result<(), IdError> {
         for action in [RuleAction::Signal, RuleAction::Review, RuleAction::Hide] {
             for abusive in [0.0, 0.6, 1.0] {
                 let routing = route(
-                    &[hit(act, action, 5)],
+                    &[hit(act, action, 3)],
                     &scores(&[(ScoreLabel::Abusive, abusive)]),
                     &policy,
                     &thresholds(),
@@ -218,7 +221,7 @@ fn no_single_finding_hides_protected_or_urgent_speech() -> Result<(), IdError> {
                 );
                 assert_eq!(
                     routing.escalate,
-                    act.always_escalates() && action != RuleAction::Signal,
+                    (act.always_escalates() || act == Act::Harassment) && action != RuleAction::Signal,
                     "{act:?} {action:?} {abusive}"
                 );
             }
@@ -306,7 +309,7 @@ proptest! {
         context in any_context(), policy in any_policy(),
     ) {
         let routing = route(&hits, &scores, &policy, &thresholds, &context);
-        let by_rule = hits.iter().any(|hit| hit.act.always_escalates() && hit.action != RuleAction::Signal);
+        let by_rule = hits.iter().any(is_urgent);
         let urgent = by_rule || over(&scores, &thresholds, &URGENT);
         prop_assert_eq!(routing.escalate, urgent);
         prop_assert_eq!(routing.reasons.first() == Some(&Reason::Urgent), urgent);

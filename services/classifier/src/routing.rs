@@ -2,7 +2,8 @@
 //!
 //! What holds for every input (see `properties.rs`):
 //! - Threats, doxxing, terror apology and distress, by a rule that asks for more than a note or by a score over its threshold, are
-//!   escalated and seen by a person, whatever else is found.
+//!   escalated and seen by a person, whatever else is found. So is what a rule calls harassment, or of the highest severity
+//!   (calls to violence, denial of crimes): see [`is_urgent`].
 //! - Nothing is hidden by the machine that holds a sign of criticism, counter-speech or coarse words, or of distress: the person in
 //!   danger must stay visible to those who can answer.
 //! - A comment is hidden only for an act that the policy lists, because a rule asks for it and the model agrees, or because the score
@@ -212,7 +213,7 @@ impl Findings {
             if hit.action == RuleAction::Signal {
                 continue;
             }
-            found.urgent |= hit.act.always_escalates();
+            found.urgent |= is_urgent(hit);
             found.distress |= hit.act == Act::Distress;
             let of_target = hit.target.is_some_and(vigie_domain::Target::is_protected) && over_review(ScoreLabel::Hate);
             let agrees = over_review(ScoreLabel::Abusive) || label_of(hit.act).is_some_and(over_review) || of_target;
@@ -230,6 +231,16 @@ impl Findings {
         }
         found
     }
+}
+
+/// The severity from which a rule calls for a person at once, whatever its act.
+const SEVERITY_URGENT: u8 = 5;
+
+/// Whether a rule calls for a person at once: it asks for more than a note, and its act or its severity cannot wait for the queue.
+#[must_use]
+pub fn is_urgent(hit: &RuleHit) -> bool {
+    let grave = hit.act.always_escalates() || hit.act == Act::Harassment || hit.severity >= SEVERITY_URGENT;
+    grave && hit.action != RuleAction::Signal
 }
 
 /// The label that scores an act.
