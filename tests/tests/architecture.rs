@@ -311,7 +311,8 @@ fn every_section_of_the_configuration_refuses_unknown_keys() {
 #[test]
 fn sources_are_documented_short_and_finished() {
     // Split, so that this file does not contain what it looks for.
-    let unfinished = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("#[ig", "nore")];
+    let unfinished = [concat!("TO", "DO"), concat!("FIX", "ME")];
+    let ignored = concat!("#[ig", "nore");
     let mut violations = Vec::new();
     for (path, text) in sources("services").into_iter().chain(sources("tests")) {
         if !text.starts_with("//!") && !path.ends_with("/tests.rs") {
@@ -323,10 +324,12 @@ fn sources_are_documented_short_and_finished() {
                 "{path} has {lines} lines, {LINES_MAX} are the limit: split it by responsibility"
             ));
         }
-        for word in unfinished {
-            if text.contains(word) {
-                violations.push(format!("{path} contains {word}"));
-            }
+        let mut words = text.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+        if let Some(word) = words.find(|word| unfinished.contains(word)) {
+            violations.push(format!("{path} contains {word}"));
+        }
+        if text.contains(ignored) {
+            violations.push(format!("{path} contains {ignored}"));
         }
     }
     check("a source says what it does, fits a head and leaves nothing for later", &violations);
