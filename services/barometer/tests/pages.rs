@@ -68,7 +68,14 @@ fn set_cookie(headers: &axum::http::HeaderMap, name: &str) -> anyhow::Result<Str
 #[tokio::test]
 async fn an_analyst_builds_an_edition_and_reads_it() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
-    let runtime = testing::runtime(dir.path()).await?;
+    builds_and_reads(testing::runtime(&dir.path().join("sqlite")).await?).await?;
+    if let Some(url) = testing::peer("POSTGRES_URL") {
+        builds_and_reads(testing::runtime_on_postgres(&dir.path().join("postgres"), &url).await?).await?;
+    }
+    Ok(())
+}
+
+async fn builds_and_reads(runtime: vigie_runtime::Runtime) -> anyhow::Result<()> {
     let web = Web::open(vigie_web::Config::default(), &runtime).await?;
     let started = vigie_barometer::start(Config::default(), runtime.clone(), web.clone()).await?;
     let app = web.wrap(started.routes);

@@ -66,7 +66,6 @@ async fn retry(State(enforcer): State<Enforcer>, user: User, Form(fields): Form<
         Ok(Retried::Yes) => Redirect::to("/actions?said=retried").into_response(),
         Ok(Retried::Unknown) => Redirect::to("/actions?said=unknown").into_response(),
         Ok(Retried::NotFailed) => Redirect::to("/actions?said=not-failed").into_response(),
-        Ok(Retried::Outdated) => Redirect::to("/actions?said=outdated").into_response(),
         Err(error) => failed(&user, &error),
     }
 }
@@ -293,13 +292,8 @@ fn saying(language: Language, said: &str) -> Option<(&'static str, &'static str)
         "retried" => ("info", "L’action est de nouveau en attente.", "The action waits again."),
         "not-failed" => (
             "warning",
-            "Cette action n’est plus en échec.",
-            "This action has not failed any more.",
-        ),
-        "outdated" => (
-            "warning",
-            "Une décision plus récente porte sur ce commentaire : l’action n’a plus lieu d’être.",
-            "There is a newer decision on this comment: the action is pointless.",
+            "Cette action n’est plus en échec, ou une décision plus récente l’a remplacée.",
+            "This action has not failed any more, or a newer decision replaced it.",
         ),
         "unknown" => ("warning", "Cette action n’existe pas.", "There is no such action."),
         _ => return None,

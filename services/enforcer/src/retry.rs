@@ -1,7 +1,6 @@
 //! A person asks to try a failed request again.
 
 use jiff::Timestamp;
-use sqlx::Row as _;
 use vigie_domain::EnforcementState;
 use vigie_web::User;
 
@@ -17,10 +16,8 @@ pub enum Retried {
     Yes,
     /// There is no such request, or not for this person.
     Unknown,
-    /// It has not failed (any more).
+    /// It has not failed (any more); a newer decision on the comment, too, ends what had failed.
     NotFailed,
-    /// A newer decision on the comment asks for something else.
-    Outdated,
 }
 
 impl Enforcer {
@@ -31,23 +28,12 @@ impl Enforcer {
     pub async fn retry(&self, id: &str, user: &User) -> anyhow::Result<Retried> {
         let now = Timestamp::now().as_millisecond();
         let mut tx = self.database.begin().await?;
-        let Some(known) = request::lock(&self.database, &mut tx, id).await? else {
+        let known = request::lock(&self.database, &mut tx, id).await?;
+        let Some(mut request) = known.filter(|known| user.may_see(&known.institution)) else {
             return Ok(Retried::Unknown);
         };
-        if !user.may_see(&known.institution) {
-            return Ok(Retried::Unknown);
-        }
-        let mut request = known;
         if request.state != EnforcementState::Failed {
             return Ok(Retried::NotFailed);
-        }
-        let head = sqlx::query("SELECT decision FROM enforcer_heads WHERE comment = $1")
-            .bind(request.comment.to_string())
-            .fetch_optional(&mut *tx)
-            .await?;
-        let in_effect: Option<String> = head.map(|row| row.try_get("decision")).transpose()?;
-        if in_effect.as_deref() != Some(request.decision.as_str()) {
-            return Ok(Retried::Outdated);
         }
         let changed_nothing = request.attempts == 0 || request.why.is_some_and(Why::changed_nothing);
         request.work = if changed_nothing { Work::Act } else { Work::Look };
