@@ -24,6 +24,8 @@ const FORM_BYTES_MAX: usize = 256 << 10;
 const SESSION_KEY: &str = "sign-in";
 /// A session is written again only when it was last seen this long ago.
 const SEEN_EVERY_MS: i64 = 60_000;
+/// What a page asks by itself carries this header and does not count as somebody being there.
+const BACKGROUND: &str = "x-background";
 
 /// What a session holds.
 #[derive(Clone, Serialize, Deserialize)]
@@ -97,7 +99,7 @@ async fn identify(web: &Web, session: &Session, headers: &HeaderMap) -> anyhow::
     };
     let mut user = known.user;
     user.csrf.clone_from(&sign_in.csrf);
-    if now - sign_in.seen_ms > SEEN_EVERY_MS {
+    if now - sign_in.seen_ms > SEEN_EVERY_MS && !headers.contains_key(BACKGROUND) {
         sign_in.seen_ms = now;
         session.insert(SESSION_KEY, sign_in).await?;
     }

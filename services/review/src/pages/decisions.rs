@@ -85,9 +85,9 @@ fn row(console: &Console, user: &User, past: &Past) -> Markup {
                 span class=(class) { (words::outcome(language, decision.outcome)) }
                 " "
                 span.small {
-                    @if past.undone { (language.pick("annulé ensuite", "taken back")) }
-                    @else if past.sent { (language.pick("transmis", "passed on")) }
-                    @else { (language.pick("en cours de transmission", "being passed on")) }
+                    @if past.undone { (language.pick("Annulée", "Taken back")) }
+                    @else if past.sent { (language.pick("Transmise", "Passed on")) }
+                    @else { (language.pick("En cours de transmission", "Being passed on")) }
                 }
                 @if !decision.acts.is_empty() { div.small { @for (index, act) in decision.acts.iter().enumerate() { @if index > 0 { ", " } (words::act(language, *act)) } } }
                 @if let Some(basis) = decision.legal_basis { div.small { (words::legal_basis(basis)) } }

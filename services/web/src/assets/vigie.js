@@ -18,14 +18,14 @@
     const folded = wanted.closest("details:not([open])");
     if (folded && wanted.tagName !== "SUMMARY") folded.open = true;
     if (wanted.matches("textarea, select, input:not([type=checkbox])")) { wanted.focus(); return; }
+    // A fold that holds a form is opened, never closed, and the focus goes on to its first control.
+    const control = wanted.tagName === "SUMMARY" && wanted.parentElement.querySelector("select, textarea, input:not([type=hidden])");
+    if (control) { wanted.parentElement.open = true; control.focus(); return; }
     wanted.click();
-    // A fold that holds a form goes on to its first control.
-    const opened = wanted.tagName === "SUMMARY" && wanted.parentElement.open && wanted.parentElement.querySelector("select, textarea, input:not([type=hidden])");
-    if (opened) opened.focus();
   });
   const toggle = document.querySelector("[data-shortcuts]");
   if (toggle) {
-    const show = () => { toggle.textContent = shortcuts ? toggle.dataset.on : toggle.dataset.off; toggle.setAttribute("aria-pressed", String(shortcuts)); };
+    const show = () => { toggle.textContent = shortcuts ? toggle.dataset.on : toggle.dataset.off; };
     toggle.hidden = false;
     show();
     toggle.addEventListener("click", () => {
@@ -74,7 +74,7 @@
     const timer = setInterval(async () => {
       if (document.hidden) return;
       try {
-        const answer = await fetch(poll.dataset.poll, { redirect: "manual", credentials: "same-origin" });
+        const answer = await fetch(poll.dataset.poll, { headers: { "x-background": "yes" }, redirect: "manual", credentials: "same-origin" });
         if (!answer.ok) return;
         if ((await answer.json()).waiting > 0) {
           clearInterval(timer);
