@@ -198,7 +198,13 @@ struct Batch {
 impl Batch {
     fn push(&mut self, comment: Comment) {
         self.bytes += comment.text.len();
-        self.latest.insert(comment.id.clone(), Known { revised_us: comment.revised_at().as_microsecond(), deleted: comment.deleted.is_some() });
+        self.latest.insert(
+            comment.id.clone(),
+            Known {
+                revised_us: comment.revised_at().as_microsecond(),
+                deleted: comment.deleted.is_some(),
+            },
+        );
         self.revisions.insert(comment.revision.clone());
         self.comments.push(comment);
     }
@@ -215,7 +221,11 @@ fn brings_news(comment: &Comment, known: Known) -> bool {
     }
     let revised_us = comment.revised_at().as_microsecond();
     // A source that gives no time of edits shows them by the text alone.
-    if known.deleted { revised_us > known.revised_us } else { revised_us >= known.revised_us }
+    if known.deleted {
+        revised_us > known.revised_us
+    } else {
+        revised_us >= known.revised_us
+    }
 }
 
 /// A deletion goes after what it deletes, also where two clocks say otherwise.

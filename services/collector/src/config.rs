@@ -148,7 +148,12 @@ pub struct WebhookConfig {
 
 impl Default for WebhookConfig {
     fn default() -> Self {
-        Self { body_max: Size::mebibytes(8), comments_max: 1000, requests_max: 16, timeout: Interval::seconds(10) }
+        Self {
+            body_max: Size::mebibytes(8),
+            comments_max: 1000,
+            requests_max: 16,
+            timeout: Interval::seconds(10),
+        }
     }
 }
 
@@ -171,7 +176,13 @@ pub struct ReplayConfig {
 
 impl Default for ReplayConfig {
     fn default() -> Self {
-        Self { file: None, account: "demo".to_owned(), interval: Interval::seconds(2), spread: None, loops: false }
+        Self {
+            file: None,
+            account: "demo".to_owned(),
+            interval: Interval::seconds(2),
+            spread: None,
+            loops: false,
+        }
     }
 }
 

@@ -71,7 +71,10 @@ impl Incoming {
             parent: raw.parent,
             author_native: raw.author_native,
             text: raw.text,
-            context: Context { parent_text: raw.parent_text, post_text: raw.post_text },
+            context: Context {
+                parent_text: raw.parent_text,
+                post_text: raw.post_text,
+            },
             created_at: raw.created_at,
             edited_at: raw.edited_at,
             deleted_at: raw.deleted.then_some(now),
@@ -87,7 +90,10 @@ impl Incoming {
     /// A platform that is not the account's, or a time that cannot be.
     pub fn from_row(account: &Account, row: Row, now: Timestamp) -> Result<Self, String> {
         if row.platform != account.platform && account.platform != Platform::Generic {
-            return Err(format!("`platform` is {}, but the account is on {}", row.platform, account.platform));
+            return Err(format!(
+                "`platform` is {}, but the account is on {}",
+                row.platform, account.platform
+            ));
         }
         check_time("created_at", Some(row.created_at), now)?;
         check_time("edited_at", row.edited_at, now)?;
@@ -99,7 +105,10 @@ impl Incoming {
             parent: row.parent_id,
             author_native: row.author_id,
             text: row.text,
-            context: Context { parent_text: row.parent_text, post_text: row.post_text },
+            context: Context {
+                parent_text: row.parent_text,
+                post_text: row.post_text,
+            },
             created_at: row.created_at,
             edited_at: row.edited_at,
             deleted_at: row.deleted_at,
@@ -135,12 +144,18 @@ impl Incoming {
             author: author.as_ref().map(|author| keys.pseudonym(self.platform, author)),
             author_sealed: author.as_ref().map(|author| keys.seal(author.as_bytes())),
             text: self.text,
-            context: Context { parent_text: cut(self.context.parent_text), post_text: cut(self.context.post_text) },
+            context: Context {
+                parent_text: cut(self.context.parent_text),
+                post_text: cut(self.context.post_text),
+            },
             created_at: self.created_at,
             // A deletion is one revision, whoever saw it and when.
             edited_at: self.edited_at.filter(|_| !is_deleted),
             collected_at: now,
-            deleted: self.deleted_at.map(|at| Tombstone { at, source: origin.name().to_owned() }),
+            deleted: self.deleted_at.map(|at| Tombstone {
+                at,
+                source: origin.name().to_owned(),
+            }),
             permalink: self.permalink,
             language: self.language,
             evidence,
@@ -176,7 +191,10 @@ mod tests {
     fn built(change: impl FnOnce(&mut Row)) -> Comment {
         let mut row = row("1", "Bonjour");
         change(&mut row);
-        Incoming::from_row(&account(), row, now()).expect("a row").build(&account(), &keys(), Origin::Import, now()).expect("a comment")
+        Incoming::from_row(&account(), row, now())
+            .expect("a row")
+            .build(&account(), &keys(), Origin::Import, now())
+            .expect("a comment")
     }
 
     fn keys() -> Keys {
@@ -225,7 +243,11 @@ mod tests {
     #[test]
     fn times_that_cannot_be_and_other_platforms_are_refused() {
         let check = |platform: Platform, created_at: &str, expected: Option<&str>| {
-            let row = Row { platform, created_at: created_at.parse().expect("a time"), ..row("1", "Bonjour") };
+            let row = Row {
+                platform,
+                created_at: created_at.parse().expect("a time"),
+                ..row("1", "Bonjour")
+            };
             let mut account = account();
             account.platform = Platform::Mastodon;
             let error = Incoming::from_row(&account, row, now()).err();
@@ -235,6 +257,10 @@ mod tests {
         check(Platform::Mastodon, "1970-01-01T00:00:00Z", Some("`created_at` lies before 1995"));
         check(Platform::Mastodon, "0001-01-01T00:00:00Z", Some("`created_at` lies before 1995"));
         check(Platform::Mastodon, "2999-01-01T00:00:00Z", Some("`created_at` lies in the future"));
-        check(Platform::Facebook, "2026-11-24T10:00:00Z", Some("`platform` is facebook, but the account is on mastodon"));
+        check(
+            Platform::Facebook,
+            "2026-11-24T10:00:00Z",
+            Some("`platform` is facebook, but the account is on mastodon"),
+        );
     }
 }

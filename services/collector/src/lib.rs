@@ -55,7 +55,11 @@ pub async fn start(config: Config, runtime: Runtime) -> anyhow::Result<Started> 
     }
     tasks.push(tokio::spawn(forget(acceptor.clone(), Arc::clone(&config), runtime.clone())));
     component.ready();
-    Ok(Started { name: "collector", routes: webhook::routes(acceptor, runtime, config.webhook.clone()), tasks })
+    Ok(Started {
+        name: "collector",
+        routes: webhook::routes(acceptor, runtime, config.webhook.clone()),
+        tasks,
+    })
 }
 
 /// Starts reading an account, where it can be read.
@@ -74,7 +78,13 @@ fn watch(account: &Account, acceptor: &Acceptor, config: &Arc<Config>, runtime: 
             return None;
         }
     };
-    let poller = Poller { acceptor: acceptor.clone(), account: account.clone(), source, config: Arc::clone(config), stop: runtime.stop.clone() };
+    let poller = Poller {
+        acceptor: acceptor.clone(),
+        account: account.clone(),
+        source,
+        config: Arc::clone(config),
+        stop: runtime.stop.clone(),
+    };
     Some(tokio::spawn(poller.run()))
 }
 

@@ -27,7 +27,16 @@ pub struct Metrics {
     replayed: IntCounter,
 }
 
-const ERRORS: [&str; 8] = ["throttled", "transient", "malformed", "unauthorized", "gone", "permanent", "bus", "database"];
+const ERRORS: [&str; 8] = [
+    "throttled",
+    "transient",
+    "malformed",
+    "unauthorized",
+    "gone",
+    "permanent",
+    "bus",
+    "database",
+];
 const REVISIONS: [&str; 3] = ["first", "edit", "deletion"];
 
 impl Metrics {
@@ -42,18 +51,49 @@ impl Metrics {
             Ok(counters)
         };
         let metrics = Self {
-            comments: counters("vigie_collector_comments_total", "Comment revisions published, per platform.", &["platform"])?,
-            revisions: counters("vigie_collector_revisions_total", "Comment revisions published: without an edit time, edits, deletions.", &["kind"])?,
-            known: counters("vigie_collector_known_total", "Comments that brought nothing new, per platform.", &["platform"])?,
-            rejected: counters("vigie_collector_rejected_rows_total", "Rows and comments that cannot be used, per platform of the account.", &["platform"])?,
-            errors: counters("vigie_collector_errors_total", "Failures to read an account or to pass its comments on.", &["platform", "kind"])?,
+            comments: counters(
+                "vigie_collector_comments_total",
+                "Comment revisions published, per platform.",
+                &["platform"],
+            )?,
+            revisions: counters(
+                "vigie_collector_revisions_total",
+                "Comment revisions published: without an edit time, edits, deletions.",
+                &["kind"],
+            )?,
+            known: counters(
+                "vigie_collector_known_total",
+                "Comments that brought nothing new, per platform.",
+                &["platform"],
+            )?,
+            rejected: counters(
+                "vigie_collector_rejected_rows_total",
+                "Rows and comments that cannot be used, per platform of the account.",
+                &["platform"],
+            )?,
+            errors: counters(
+                "vigie_collector_errors_total",
+                "Failures to read an account or to pass its comments on.",
+                &["platform", "kind"],
+            )?,
             paused: IntGaugeVec::new(
-                Opts::new("vigie_collector_paused", "1 where an account is not read because its token is refused or it cannot be read at all."),
+                Opts::new(
+                    "vigie_collector_paused",
+                    "1 where an account is not read because its token is refused or it cannot be read at all.",
+                ),
                 &["account"],
             )?,
             ages: Ages::new()?,
-            requests: counters("vigie_collector_webhook_requests_total", "Requests to the webhook, per answer.", &["status"])?,
-            looks: counters("vigie_collector_presence_total", "Looks at known comments: what was found.", &["found"])?,
+            requests: counters(
+                "vigie_collector_webhook_requests_total",
+                "Requests to the webhook, per answer.",
+                &["status"],
+            )?,
+            looks: counters(
+                "vigie_collector_presence_total",
+                "Looks at known comments: what was found.",
+                &["found"],
+            )?,
             replayed: IntCounter::new("vigie_collector_replayed_total", "Comments of the replayed file that were fed.")?,
         };
         registry.register(Box::new(metrics.paused.clone()))?;
@@ -162,14 +202,23 @@ struct Ages {
 impl Ages {
     fn new() -> anyhow::Result<Self> {
         let gauges = GaugeVec::new(
-            Opts::new("vigie_collector_cursor_age_seconds", "Since an account was last read and its position stored."),
+            Opts::new(
+                "vigie_collector_cursor_age_seconds",
+                "Since an account was last read and its position stored.",
+            ),
             &["account"],
         )?;
-        Ok(Self { gauges, read_at: Arc::default() })
+        Ok(Self {
+            gauges,
+            read_at: Arc::default(),
+        })
     }
 
     fn restart(&self, account: &AccountId) {
-        self.read_at.lock().unwrap_or_else(PoisonError::into_inner).insert(account.clone(), Timestamp::now());
+        self.read_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(account.clone(), Timestamp::now());
     }
 }
 
@@ -181,7 +230,9 @@ impl Collector for Ages {
     fn collect(&self) -> Vec<MetricFamily> {
         let now = Timestamp::now();
         for (account, at) in self.read_at.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            self.gauges.with_label_values(&[account.as_str()]).set(now.duration_since(*at).as_secs_f64().max(0.0));
+            self.gauges
+                .with_label_values(&[account.as_str()])
+                .set(now.duration_since(*at).as_secs_f64().max(0.0));
         }
         self.gauges.collect()
     }

@@ -44,11 +44,15 @@ enum TurnError {
     Platform(#[from] PlatformError),
     #[error(transparent)]
     Accept(#[from] AcceptError),
-    #[error("the collector's database does not answer: {0}")]
-    Store(#[from] sqlx::Error),
     /// Not an error: the process stops.
     #[error("stopping")]
     Stopped,
+}
+
+impl From<sqlx::Error> for TurnError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Accept(error.into())
+    }
 }
 
 impl Poller {
@@ -93,7 +97,11 @@ impl Poller {
             page = self.source.poll(position.as_deref()) => page?,
         };
         let now = Timestamp::now();
-        let comments = page.comments.into_iter().map(|raw| Incoming::from_platform(self.account.platform, raw, now)).collect();
+        let comments = page
+            .comments
+            .into_iter()
+            .map(|raw| Incoming::from_platform(self.account.platform, raw, now))
+            .collect();
         let mark = page.cursor.map(|position| Mark::Position { source: SOURCE, position });
         self.accept(comments, mark).await?;
         self.acceptor.metrics().read(&self.account.id);
@@ -106,7 +114,12 @@ impl Poller {
 
     async fn accept(&mut self, comments: Vec<Incoming>, mark: Option<Mark>) -> Result<(), TurnError> {
         let look_after = Some(self.config.presence.day.0);
-        let manner = Manner { origin: Origin::Poll, patience: Patience::UntilStopped, mark, look_after };
+        let manner = Manner {
+            origin: Origin::Poll,
+            patience: Patience::UntilStopped,
+            mark,
+            look_after,
+        };
         match self.acceptor.accept(&self.account, comments, manner).await {
             Ok(_) => Ok(()),
             Err(_) if self.stop.is_cancelled() => Err(TurnError::Stopped),
@@ -116,7 +129,11 @@ impl Poller {
 
     /// Looks at known comments that are due: what was edited is a new revision, what is gone a deletion.
     async fn look(&mut self) -> Result<(), TurnError> {
-        let due = self.acceptor.store().due(&self.account.id, Timestamp::now(), self.config.presence.batch_comments_max).await?;
+        let due = self
+            .acceptor
+            .store()
+            .due(&self.account.id, Timestamp::now(), self.config.presence.batch_comments_max)
+            .await?;
         if due.is_empty() {
             return Ok(());
         }
@@ -159,7 +176,11 @@ impl Poller {
             Presence::Present(raw) if raw.native_id == watched.native_id => {
                 metrics.looked("present");
                 let parent = raw.parent.clone().or(watched.parent);
-                Some(Incoming { post: watched.post, parent, ..Incoming::from_platform(watched.platform, *raw, now) })
+                Some(Incoming {
+                    post: watched.post,
+                    parent,
+                    ..Incoming::from_platform(watched.platform, *raw, now)
+                })
             }
             Presence::Present(_) => {
                 metrics.looked("unknown");
@@ -209,7 +230,7 @@ impl Poller {
                 metrics.accept_error(account.platform, error);
                 back_off.next()
             }
-            TurnError::Store(_) | TurnError::Stopped => back_off.next(),
+            TurnError::Stopped => back_off.next(),
         };
         if attempts.is_multiple_of(FAILURES_LOGGED_EVERY) {
             tracing::warn!(account = %account.id, %error, attempts, "reading account `{}` failed; trying again", account.id);

@@ -59,10 +59,15 @@ impl Replay {
     /// The file cannot be read or holds no comment, or the account is not configured.
     pub async fn open(config: &ReplayConfig, acceptor: &Acceptor, runtime: &Runtime) -> anyhow::Result<Option<Self>> {
         let Some(file) = config.file.clone() else { return Ok(None) };
-        let account = AccountId::new(&config.account).ok().and_then(|id| runtime.accounts.get(&id)).cloned();
+        let account = AccountId::new(&config.account)
+            .ok()
+            .and_then(|id| runtime.accounts.get(&id))
+            .cloned();
         let account = account.with_context(|| format!("[collector.replay] account `{}` is not in [[accounts]]", config.account))?;
         let platform = account.platform;
-        let (rows, rejected, digest) = tokio::task::spawn_blocking(move || read(&file)).await.context("reading the replayed file panicked")??;
+        let (rows, rejected, digest) = tokio::task::spawn_blocking(move || read(&file))
+            .await
+            .context("reading the replayed file panicked")??;
         acceptor.metrics().rejected(platform, rejected);
         let count = u32::try_from(rows.len()).unwrap_or(u32::MAX).max(1);
         Ok(Some(Self {
@@ -113,13 +118,18 @@ impl Replay {
 
     /// Plays the next comment; none at the end.
     async fn step(&self) -> anyhow::Result<Option<Fate>> {
-        let Some((mut position, row)) = self.next().await? else { return Ok(None) };
+        let Some((mut position, row)) = self.next().await? else {
+            return Ok(None);
+        };
         let mut row = if position.round == 0 { row } else { renamed(row, position.round) };
         let at = position.at.unwrap_or_else(Timestamp::now);
         if row.edited_at.is_some() && position.at.is_none() {
             // The time is part of what names an edit: after a crash it must be the same.
             position.at = Some(at);
-            self.acceptor.store().record(&self.account.id, &[], |_| None, Some(&position.mark())).await?;
+            self.acceptor
+                .store()
+                .record(&self.account.id, &[], |_| None, Some(&position.mark()))
+                .await?;
         }
         row.created_at = match self.first_seen(&row).await? {
             Some(created_at) => created_at,
@@ -137,7 +147,12 @@ impl Replay {
                 Vec::new()
             }
         };
-        let manner = Manner { origin: Origin::Replay, patience: Patience::UntilStopped, mark: Some(position.mark()), look_after: None };
+        let manner = Manner {
+            origin: Origin::Replay,
+            patience: Patience::UntilStopped,
+            mark: Some(position.mark()),
+            look_after: None,
+        };
         let fates = self.acceptor.accept(&self.account, incoming, manner).await?;
         Ok(Some(fates.into_iter().next().unwrap_or(Fate::Known)))
     }
@@ -146,19 +161,32 @@ impl Replay {
     async fn next(&self) -> anyhow::Result<Option<(Position, Row)>> {
         let stored = self.acceptor.store().position(&self.account.id, SOURCE).await?;
         let stored: Position = stored.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-        let mut position = if stored.digest == self.digest { stored } else { Position { digest: self.digest.clone(), ..Position::default() } };
+        let mut position = if stored.digest == self.digest {
+            stored
+        } else {
+            Position {
+                digest: self.digest.clone(),
+                ..Position::default()
+            }
+        };
         if position.rows >= self.rows.len() {
             if !self.loops {
                 return Ok(None);
             }
-            position = Position { digest: position.digest, round: position.round + 1, ..Position::default() };
+            position = Position {
+                digest: position.digest,
+                round: position.round + 1,
+                ..Position::default()
+            };
         }
         let row = self.rows[position.rows].clone();
         Ok(Some((position, row)))
     }
 
     async fn first_seen(&self, row: &Row) -> anyhow::Result<Option<Timestamp>> {
-        let Ok(native) = NativeCommentId::new(row.comment_id.as_str()) else { return Ok(None) };
+        let Ok(native) = NativeCommentId::new(row.comment_id.as_str()) else {
+            return Ok(None);
+        };
         let id = CommentId::derive(row.platform, &self.account.id, &native);
         Ok(self.acceptor.store().created_at(&id).await?)
     }
@@ -166,22 +194,38 @@ impl Replay {
 
 impl Position {
     fn mark(&self) -> Mark {
-        Mark::Position { source: SOURCE, position: serde_json::to_string(self).expect("a position has string keys and times") }
+        Mark::Position {
+            source: SOURCE,
+            position: serde_json::to_string(self).expect("a position has string keys and times"),
+        }
     }
 }
 
 /// The same comment in a later round: another one.
 fn renamed(row: Row, round: u64) -> Row {
     let rename = |id: String| format!("{id}~{round}");
-    Row { comment_id: rename(row.comment_id), parent_id: row.parent_id.map(rename), ..row }
+    Row {
+        comment_id: rename(row.comment_id),
+        parent_id: row.parent_id.map(rename),
+        ..row
+    }
 }
 
 /// The rows that can be used, the number of those that cannot, and the digest of the file.
 fn read(path: &Path) -> anyhow::Result<(Vec<Row>, u64, String)> {
     let context = || format!("could not read [collector.replay] file {}", path.display());
     let mut content = Vec::new();
-    std::fs::File::open(path).with_context(context)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut content).with_context(context)?;
-    anyhow::ensure!(content.len() as u64 <= FILE_BYTES_MAX, "{}: it has more than {} MiB; use `vigie import`", context(), FILE_BYTES_MAX >> 20);
+    std::fs::File::open(path)
+        .with_context(context)?
+        .take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut content)
+        .with_context(context)?;
+    anyhow::ensure!(
+        content.len() as u64 <= FILE_BYTES_MAX,
+        "{}: it has more than {} MiB; use `vigie import`",
+        context(),
+        FILE_BYTES_MAX >> 20
+    );
     let digest = sha256_hex(&content);
     let mut good = Vec::new();
     let mut rejected = 0;
@@ -190,10 +234,19 @@ fn read(path: &Path) -> anyhow::Result<(Vec<Row>, u64, String)> {
             Ok((_, row)) => good.push(row),
             Err(error) => {
                 rejected += 1;
-                tracing::warn!(line = error.line, reason = error.reason, "a row of the replayed file {} cannot be used", path.display());
+                tracing::warn!(
+                    line = error.line,
+                    reason = error.reason,
+                    "a row of the replayed file {} cannot be used",
+                    path.display()
+                );
             }
         }
     }
-    anyhow::ensure!(!good.is_empty(), "[collector.replay] file {} holds no comment; each line must be one as `vigie import` takes them", path.display());
+    anyhow::ensure!(
+        !good.is_empty(),
+        "[collector.replay] file {} holds no comment; each line must be one as `vigie import` takes them",
+        path.display()
+    );
     Ok((good, rejected, digest))
 }

@@ -89,7 +89,9 @@ pub enum Mark {
 impl Store {
     /// Opens the tables.
     pub async fn open(runtime: &Runtime) -> anyhow::Result<Self> {
-        Ok(Self { database: runtime.databases.open("collector", MIGRATIONS).await? })
+        Ok(Self {
+            database: runtime.databases.open("collector", MIGRATIONS).await?,
+        })
     }
 
     /// The revision in effect of a comment.
@@ -98,7 +100,13 @@ impl Store {
             .bind(comment.as_str())
             .fetch_optional(self.database.pool())
             .await?;
-        row.map(|row| Ok(Known { revised_us: row.try_get(0)?, deleted: row.try_get::<i64, _>(1)? != 0 })).transpose()
+        row.map(|row| {
+            Ok(Known {
+                revised_us: row.try_get(0)?,
+                deleted: row.try_get::<i64, _>(1)? != 0,
+            })
+        })
+        .transpose()
     }
 
     /// When a known comment was published on its platform.
@@ -107,7 +115,8 @@ impl Store {
             .bind(comment.as_str())
             .fetch_optional(self.database.pool())
             .await?;
-        row.map(|row| Timestamp::from_microsecond(row.try_get(0)?).map_err(|error| sqlx::Error::Decode(error.into()))).transpose()
+        row.map(|row| Timestamp::from_microsecond(row.try_get(0)?).map_err(|error| sqlx::Error::Decode(error.into())))
+            .transpose()
     }
 
     /// Whether a revision was published before.
@@ -175,7 +184,10 @@ impl Store {
             .map(|row| {
                 Ok(Watched {
                     comment_id: CommentId::new(row.try_get::<String, _>(0)?).map_err(|error| sqlx::Error::Decode(error.into()))?,
-                    platform: row.try_get::<String, _>(1)?.parse().map_err(|error: vigie_domain::platform::UnknownPlatform| sqlx::Error::Decode(error.into()))?,
+                    platform: row
+                        .try_get::<String, _>(1)?
+                        .parse()
+                        .map_err(|error: vigie_domain::platform::UnknownPlatform| sqlx::Error::Decode(error.into()))?,
                     native_id: row.try_get(2)?,
                     post: row.try_get(3)?,
                     parent: row.try_get(4)?,
@@ -210,16 +222,29 @@ impl Store {
             .map(|row| row.try_get(0))
             .collect::<Result<_, _>>()?;
         for id in &old {
-            sqlx::query("DELETE FROM collector_revisions WHERE comment_id = $1").bind(id).execute(&mut *transaction).await?;
-            sqlx::query("DELETE FROM collector_comments WHERE comment_id = $1").bind(id).execute(&mut *transaction).await?;
+            sqlx::query("DELETE FROM collector_revisions WHERE comment_id = $1")
+                .bind(id)
+                .execute(&mut *transaction)
+                .await?;
+            sqlx::query("DELETE FROM collector_comments WHERE comment_id = $1")
+                .bind(id)
+                .execute(&mut *transaction)
+                .await?;
         }
-        sqlx::query("DELETE FROM collector_requests WHERE recorded_ms < $1").bind(requests_before.as_millisecond()).execute(&mut *transaction).await?;
+        sqlx::query("DELETE FROM collector_requests WHERE recorded_ms < $1")
+            .bind(requests_before.as_millisecond())
+            .execute(&mut *transaction)
+            .await?;
         transaction.commit().await?;
         Ok(i64::try_from(old.len()).is_ok_and(|count| count == FORGET_ROWS_MAX))
     }
 }
 
-async fn record_comment(transaction: &mut Transaction<'static, Any>, comment: &Comment, check_at: Option<Timestamp>) -> Result<(), sqlx::Error> {
+async fn record_comment(
+    transaction: &mut Transaction<'static, Any>,
+    comment: &Comment,
+    check_at: Option<Timestamp>,
+) -> Result<(), sqlx::Error> {
     let check_ms = if comment.deleted.is_some() { None } else { check_at };
     // The condition guards against another process that recorded something newer meanwhile.
     sqlx::query(

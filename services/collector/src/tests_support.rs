@@ -60,7 +60,11 @@ pub fn row(id: &str, text: &str) -> Row {
 /// A runtime on the embedded bus and SQLite in `dir`, with these accounts besides `musee-test`.
 pub async fn runtime_with(dir: &Path, more: Vec<AccountConfig>) -> anyhow::Result<Runtime> {
     let accounts = std::iter::once(account_config("musee-test", "generic")).chain(more).collect();
-    let config = RuntimeConfig { data: DataConfig { dir: dir.to_owned() }, accounts, ..RuntimeConfig::default() };
+    let config = RuntimeConfig {
+        data: DataConfig { dir: dir.to_owned() },
+        accounts,
+        ..RuntimeConfig::default()
+    };
     Runtime::open(&config).await
 }
 

@@ -39,7 +39,10 @@ fn row(id: &str, text: &str) -> Value {
 fn request(account: &str, body: impl Into<Vec<u8>>) -> Request<Body> {
     let body = body.into();
     let signature = sign(SECRET.as_bytes(), &body, Timestamp::now());
-    Request::post(format!("/webhooks/generic/{account}")).header("X-Signature-256", signature).body(Body::from(body)).expect("a request")
+    Request::post(format!("/webhooks/generic/{account}"))
+        .header("X-Signature-256", signature)
+        .body(Body::from(body))
+        .expect("a request")
 }
 
 async fn send(running: &Running, request: Request<Body>) -> anyhow::Result<(StatusCode, Value)> {
@@ -54,14 +57,35 @@ async fn a_signed_comment_is_on_the_bus_when_202_is_answered() -> anyhow::Result
     let dir = tempfile::tempdir()?;
     let running = Running::start(config(), runtime(dir.path(), &accounts(dir.path())?).await?).await?;
     let one = row("1", "Bonjour").to_string();
-    assert_eq!(send(&running, request("signed", one.clone())).await?, (StatusCode::ACCEPTED, json!({ "new": 1, "known": 0, "rejected": [] })));
+    assert_eq!(
+        send(&running, request("signed", one.clone())).await?,
+        (StatusCode::ACCEPTED, json!({ "new": 1, "known": 0, "rejected": [] }))
+    );
     let comments = published(running.runtime.bus.as_ref()).await?;
-    assert_eq!((comments.len(), comments[0].text.as_str(), comments[0].platform.as_str()), (1, "Bonjour", "mastodon"));
-    assert_eq!(send(&running, request("signed", one)).await?.1, json!({ "new": 0, "known": 1, "rejected": [] }));
+    assert_eq!(
+        (comments.len(), comments[0].text.as_str(), comments[0].platform.as_str()),
+        (1, "Bonjour", "mastodon")
+    );
+    assert_eq!(
+        send(&running, request("signed", one)).await?.1,
+        json!({ "new": 0, "known": 1, "rejected": [] })
+    );
     // Several: one after the other, in an array, over several lines; a bad one is named and stops no other.
-    let body = format!("{}\n[{},{}]\n{{\n\"platform\":\"x\"}}", row("2", "deux"), row("3", "trois"), row("4", "<script>=cmd()"));
+    let body = format!(
+        "{}\n[{},{}]\n{{\n\"platform\":\"x\"}}",
+        row("2", "deux"),
+        row("3", "trois"),
+        row("4", "<script>=cmd()")
+    );
     let (status, answer) = send(&running, request("signed", body)).await?;
-    assert_eq!((status, &answer["new"], &answer["rejected"]), (StatusCode::ACCEPTED, &json!(3), &json!([{ "line": 4, "reason": "`text` is missing" }])));
+    assert_eq!(
+        (status, &answer["new"], &answer["rejected"]),
+        (
+            StatusCode::ACCEPTED,
+            &json!(3),
+            &json!([{ "line": 4, "reason": "`text` is missing" }])
+        )
+    );
     // An edit, then a deletion.
     let now = Timestamp::now();
     for change in [("edited_at", "après"), ("deleted_at", "")] {
@@ -69,7 +93,10 @@ async fn a_signed_comment_is_on_the_bus_when_202_is_answered() -> anyhow::Result
         changed[change.0] = json!(now.to_string());
         assert_eq!(send(&running, request("signed", changed.to_string())).await?.1["new"], 1);
     }
-    assert_eq!(histories(running.runtime.bus.as_ref(), "signed").await?["2"], ["deux", "après", "†"]);
+    assert_eq!(
+        histories(running.runtime.bus.as_ref(), "signed").await?["2"],
+        ["deux", "après", "†"]
+    );
     assert!((metric(&running.runtime, "vigie_collector_comments_total", "mastodon") - 6.0).abs() < 0.1);
     assert!((metric(&running.runtime, "vigie_collector_webhook_requests_total", "202") - 5.0).abs() < 0.1);
     running.stop().await
@@ -78,12 +105,23 @@ async fn a_signed_comment_is_on_the_bus_when_202_is_answered() -> anyhow::Result
 #[tokio::test]
 async fn what_is_not_signed_now_or_makes_no_sense_is_refused() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
-    let config = Config { webhook: WebhookConfig { body_max: Size(2048), comments_max: 3, timeout: Interval::milliseconds(500), ..WebhookConfig::default() }, ..config() };
+    let config = Config {
+        webhook: WebhookConfig {
+            body_max: Size(2048),
+            comments_max: 3,
+            timeout: Interval::milliseconds(500),
+            ..WebhookConfig::default()
+        },
+        ..config()
+    };
     let running = Running::start(config, runtime(dir.path(), &accounts(dir.path())?).await?).await?;
     let good = row("1", "Bonjour").to_string();
     let signed_at = |seconds: i64| {
         let at = Timestamp::now() + SignedDuration::from_secs(seconds);
-        Request::post("/webhooks/generic/signed").header("X-Signature-256", sign(SECRET.as_bytes(), good.as_bytes(), at)).body(Body::from(good.clone())).expect("a request")
+        Request::post("/webhooks/generic/signed")
+            .header("X-Signature-256", sign(SECRET.as_bytes(), good.as_bytes(), at))
+            .body(Body::from(good.clone()))
+            .expect("a request")
     };
     let mut tampered = request("signed", good.clone());
     *tampered.body_mut() = Body::from(good.replace("Bonjour", "Bonsoir"));
@@ -112,7 +150,11 @@ async fn what_is_not_signed_now_or_makes_no_sense_is_refused() -> anyhow::Result
         ("not an object", request("signed", "17"), 400),
         ("not UTF-8", request("signed", b"{\"text\":\"\xff\"}".to_vec()), 400),
         ("no comment", request("signed", "{\"ping\":true}"), 400),
-        ("a far future", request("signed", good.replace("\"created_at\":\"2", "\"created_at\":\"9")), 400),
+        (
+            "a far future",
+            request("signed", good.replace("\"created_at\":\"2", "\"created_at\":\"9")),
+            400,
+        ),
         ("an empty key", keyed("", &good), 400),
         ("a long key", keyed(&"k".repeat(256), &good), 400),
         ("too many comments", request("signed", "{}".repeat(4)), 413),
@@ -131,7 +173,9 @@ async fn what_is_not_signed_now_or_makes_no_sense_is_refused() -> anyhow::Result
     assert_eq!(send(&running, signed_at(-290)).await?.0, StatusCode::ACCEPTED);
     assert_eq!(send(&running, signed_at(290)).await?.0, StatusCode::ACCEPTED);
     let new = sign("un nouveau secret".as_bytes(), good.as_bytes(), Timestamp::now());
-    let request = Request::post("/webhooks/generic/signed").header("x-signature-256", new).body(Body::from(good.clone()))?;
+    let request = Request::post("/webhooks/generic/signed")
+        .header("x-signature-256", new)
+        .body(Body::from(good.clone()))?;
     assert_eq!(send(&running, request).await?.0, StatusCode::ACCEPTED);
     running.stop().await
 }
@@ -147,8 +191,14 @@ async fn a_repeated_request_is_answered_and_does_nothing() -> anyhow::Result<()>
     };
     let one = row("1", "Bonjour").to_string();
     assert_eq!(send(&running, keyed(&one)).await?.1["new"], 1);
-    assert_eq!(send(&running, keyed(&one)).await?, (StatusCode::ACCEPTED, json!({ "repeated": true })));
-    assert_eq!(send(&running, keyed(&row("2", "autre").to_string())).await?.0, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        send(&running, keyed(&one)).await?,
+        (StatusCode::ACCEPTED, json!({ "repeated": true }))
+    );
+    assert_eq!(
+        send(&running, keyed(&row("2", "autre").to_string())).await?.0,
+        StatusCode::BAD_REQUEST
+    );
     assert_eq!(published(running.runtime.bus.as_ref()).await?.len(), 1);
     running.stop().await
 }
@@ -184,7 +234,10 @@ async fn without_the_bus_the_sender_is_told_to_come_again() -> anyhow::Result<()
     let mut keyed = request("signed", row("1", "Bonjour").to_string());
     keyed.headers_mut().insert("Idempotency-Key", "k1".parse()?);
     let response = running.routes.clone().oneshot(keyed).await?;
-    assert_eq!((response.status(), response.headers().contains_key("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, true));
+    assert_eq!(
+        (response.status(), response.headers().contains_key("retry-after")),
+        (StatusCode::SERVICE_UNAVAILABLE, true)
+    );
     assert!((metric(&running.runtime, "vigie_collector_errors_total", "bus") - 1.0).abs() < 0.1);
     running.stop().await?;
     // After that the same request is not known as answered.
@@ -225,13 +278,19 @@ async fn a_rerun_of_an_import_is_a_no_op_beside_a_running_collector_and_after_a_
     content += &format!("{}\n", row("far", "Bonjour")).replace("\"created_at\":\"2", "\"created_at\":\"0");
     content += &format!("{}\n{}\n", row("1", "Bonjour"), row("1", "autre texte"));
     let mut edit = row("2", "après");
-    edit["edited_at"] = json!(now.to_string());
+    edit["edited_at"] = json!(Timestamp::now().to_string());
     let mut deletion = row("3", "");
-    deletion["deleted_at"] = json!(now.to_string());
+    deletion["deleted_at"] = json!(Timestamp::now().to_string());
     content += &format!("{edit}\n{deletion}\n");
     let (first, unreadable) = import(&running.runtime, &content, Format::Jsonl).await?;
     assert_eq!((first.new, first.known, unreadable.len()), (253, 1, 1));
-    assert_eq!(first.rejected, [RowError { line: 252, reason: "`created_at` lies before 1995".to_owned() }]);
+    assert_eq!(
+        first.rejected,
+        [RowError {
+            line: 252,
+            reason: "`created_at` lies before 1995".to_owned()
+        }]
+    );
     assert_eq!(unreadable[0].line, 251);
     let before = published(running.runtime.bus.as_ref()).await?.len();
     let (again, _) = import(&running.runtime, &content, Format::Jsonl).await?;
@@ -242,19 +301,36 @@ async fn a_rerun_of_an_import_is_a_no_op_beside_a_running_collector_and_after_a_
     assert_eq!((later.new, later.known), (0, 254));
     assert_eq!(published(runtime.bus.as_ref()).await?.len(), before);
     let histories = histories(runtime.bus.as_ref(), "unsigned").await?;
-    assert_eq!((histories["1"].join(" "), histories["2"].join(" "), histories["3"].join(" ")), ("Bonjour autre texte".into(), "Bonjour après".into(), "Bonjour †".into()));
+    assert_eq!(
+        (histories["1"].join(" "), histories["2"].join(" "), histories["3"].join(" ")),
+        ("Bonjour autre texte".into(), "Bonjour après".into(), "Bonjour †".into())
+    );
     // The same comments as CSV are the same comments.
     let csv: String = (0..250).map(|index| format!("mastodon;a;p;{index};{now};Bonjour\n")).collect();
-    let (csv, _) = import(&runtime, &format!("\u{feff}platform;account_id;post_id;comment_id;created_at;text\n{csv}"), Format::Csv).await?;
+    let (csv, _) = import(
+        &runtime,
+        &format!("\u{feff}platform;account_id;post_id;comment_id;created_at;text\n{csv}"),
+        Format::Csv,
+    )
+    .await?;
     assert_eq!((csv.new, csv.known, csv.rejected), (0, 250, vec![]));
     let importer = Importer::open(&runtime).await?;
-    let error = importer.accept(&AccountId::new("nobody")?, Vec::new()).await.expect_err("no such account");
+    let error = importer
+        .accept(&AccountId::new("nobody")?, Vec::new())
+        .await
+        .expect_err("no such account");
     assert!(error.to_string().contains("[[accounts]]"), "{error}");
     Ok(())
 }
 
 fn replay(file: &Path, interval: Interval, loops: bool) -> Config {
-    let replay = ReplayConfig { file: Some(file.to_owned()), account: "unsigned".to_owned(), interval, spread: None, loops };
+    let replay = ReplayConfig {
+        file: Some(file.to_owned()),
+        account: "unsigned".to_owned(),
+        interval,
+        spread: None,
+        loops,
+    };
     Config { replay, ..config() }
 }
 
@@ -281,18 +357,30 @@ async fn a_replay_goes_on_after_crashes_and_repeats_nothing() -> anyhow::Result<
     writeln!(content, "{{ not a row")?;
     let config = replay(&file, Interval::milliseconds(2), false);
     let runtime = runtime(dir.path(), &accounts(dir.path())?).await?;
-    let fed = || metric(&runtime, "vigie_collector_replayed_total", "");
-    let mut lives = 0;
-    while fed() < 90.0 {
+    let (mut lives, mut fed) = (0, 0.0);
+    while fed < 60.0 {
         lives += 1;
         let running = Running::start(config.clone(), runtime.clone()).await?;
         tokio::time::sleep(Duration::from_millis(100 + lives * 7 % 50)).await;
+        fed += metric(&running.runtime, "vigie_collector_replayed_total", "");
+        assert!(
+            (metric(&running.runtime, "vigie_collector_rejected_rows_total", "generic") - 1.0).abs() < 0.1,
+            "the row that is none"
+        );
         running.crash().await;
         assert!(lives < 200, "the replay does not go on");
     }
     let started = Timestamp::now();
     let running = Running::start(config, runtime.clone()).await?;
-    until("all is played", || async { Ok(histories(runtime.bus.as_ref(), "unsigned").await?.values().map(Vec::len).sum::<usize>() == 114) }).await?;
+    until("all is played", || async {
+        Ok(histories(runtime.bus.as_ref(), "unsigned")
+            .await?
+            .values()
+            .map(Vec::len)
+            .sum::<usize>()
+            == 114)
+    })
+    .await?;
     running.stop().await?;
     assert!(lives > 1, "no crash: the test proves nothing");
     let comments = published(runtime.bus.as_ref()).await?;
@@ -301,8 +389,11 @@ async fn a_replay_goes_on_after_crashes_and_repeats_nothing() -> anyhow::Result<
     revisions.dedup();
     assert_eq!(revisions.len(), 114, "each revision has one id, also across a crash");
     // As if it arrived now.
-    assert!(comments.iter().all(|comment| started.duration_since(comment.created_at).as_secs() < 60));
-    assert!((metric(&runtime, "vigie_collector_rejected_rows_total", "generic") - (lives as f64 + 1.0)).abs() < 0.1);
+    assert!(
+        comments
+            .iter()
+            .all(|comment| started.duration_since(comment.created_at).as_secs() < 60)
+    );
     Ok(())
 }
 
@@ -314,8 +405,11 @@ async fn a_replay_that_loops_gives_other_comments_each_time() -> anyhow::Result<
     answer["parent_id"] = json!("1");
     std::fs::write(&file, format!("{}\n{answer}\n", row("1", "un")))?;
     let runtime = runtime(dir.path(), &accounts(dir.path())?).await?;
-    let running = Running::start(replay(&file, Interval::milliseconds(5), true), runtime.clone()).await?;
-    until("three rounds are played", || async { Ok(histories(runtime.bus.as_ref(), "unsigned").await?.len() >= 6) }).await?;
+    let running = Running::start(replay(&file, Interval::milliseconds(300), true), runtime.clone()).await?;
+    until("three rounds are played", || async {
+        Ok(histories(runtime.bus.as_ref(), "unsigned").await?.len() >= 6)
+    })
+    .await?;
     running.stop().await?;
     let comments = published(runtime.bus.as_ref()).await?;
     let of = |id: &str| comments.iter().find(|comment| comment.native_id.as_str() == id).expect("played");
@@ -329,16 +423,42 @@ async fn what_cannot_be_meant_is_one_clear_error() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let empty = dir.path().join("empty.jsonl");
     std::fs::write(&empty, "\n")?;
-    let nowhere = ReplayConfig { file: Some(empty.clone()), account: "nobody".to_owned(), ..ReplayConfig::default() };
+    let nowhere = ReplayConfig {
+        file: Some(empty.clone()),
+        account: "nobody".to_owned(),
+        ..ReplayConfig::default()
+    };
     let cases = [
-        (replay(&dir.path().join("missing.jsonl"), Interval::seconds(1), false), "missing.jsonl"),
+        (
+            replay(&dir.path().join("missing.jsonl"), Interval::seconds(1), false),
+            "missing.jsonl",
+        ),
         (replay(&empty, Interval::seconds(1), false), "holds no comment"),
-        (Config { replay: nowhere, ..config() }, "[collector.replay] account `nobody`"),
-        (Config { webhook: WebhookConfig { comments_max: 0, ..WebhookConfig::default() }, ..config() }, "comments_max"),
+        (
+            Config {
+                replay: nowhere,
+                ..config()
+            },
+            "[collector.replay] account `nobody`",
+        ),
+        (
+            Config {
+                webhook: WebhookConfig {
+                    comments_max: 0,
+                    ..WebhookConfig::default()
+                },
+                ..config()
+            },
+            "comments_max",
+        ),
     ];
     for (config, expected) in cases {
         let runtime = runtime(dir.path(), &accounts(dir.path())?).await?;
-        let error = Running::start(config, runtime).await.err().map(|error| format!("{error:#}")).unwrap_or_default();
+        let error = Running::start(config, runtime)
+            .await
+            .err()
+            .map(|error| format!("{error:#}"))
+            .unwrap_or_default();
         assert!(error.contains(expected), "{expected}: {error}");
     }
     Ok(())

@@ -18,12 +18,23 @@ fn incoming(id: &str, text: &str, edited_at: Option<&str>) -> Incoming {
 }
 
 fn deletion(id: &str, at: &str) -> Incoming {
-    Incoming { deleted_at: at.parse().ok(), ..incoming(id, "", None) }
+    Incoming {
+        deleted_at: at.parse().ok(),
+        ..incoming(id, "", None)
+    }
 }
 
 fn manner(mark: Option<&str>) -> Manner {
-    let mark = mark.map(|position| Mark::Position { source: "test", position: position.to_owned() });
-    Manner { origin: Origin::Import, patience: Patience::UntilStopped, mark, look_after: None }
+    let mark = mark.map(|position| Mark::Position {
+        source: "test",
+        position: position.to_owned(),
+    });
+    Manner {
+        origin: Origin::Import,
+        patience: Patience::UntilStopped,
+        mark,
+        look_after: None,
+    }
 }
 
 /// Everything on [comments], in order.
@@ -35,7 +46,11 @@ async fn published(runtime: &Runtime) -> anyhow::Result<Vec<Comment>> {
 fn histories(published: &[Comment]) -> BTreeMap<String, Vec<String>> {
     let mut histories: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for comment in published {
-        let shown = if comment.deleted.is_some() { "†".to_owned() } else { comment.text.clone() };
+        let shown = if comment.deleted.is_some() {
+            "†".to_owned()
+        } else {
+            comment.text.clone()
+        };
         let history = histories.entry(comment.native_id.to_string()).or_default();
         if !history.contains(&shown) {
             history.push(shown);
@@ -50,8 +65,14 @@ async fn what_is_known_is_not_published_again() -> anyhow::Result<()> {
     let runtime = testing::runtime(dir.path()).await?;
     let acceptor = Acceptor::open(&runtime).await?;
     let batch = || vec![incoming("1", "un", None), incoming("2", "deux", None), incoming("1", "un", None)];
-    assert_eq!(acceptor.accept(&account(), batch(), manner(None)).await?, [Fate::New, Fate::New, Fate::Known]);
-    assert_eq!(acceptor.accept(&account(), batch(), manner(None)).await?, [Fate::Known, Fate::Known, Fate::Known]);
+    assert_eq!(
+        acceptor.accept(&account(), batch(), manner(None)).await?,
+        [Fate::New, Fate::New, Fate::Known]
+    );
+    assert_eq!(
+        acceptor.accept(&account(), batch(), manner(None)).await?,
+        [Fate::Known, Fate::Known, Fate::Known]
+    );
     assert_eq!(published(&runtime).await?.len(), 2);
     let again = Acceptor::open(&runtime).await?;
     assert!(Arc::ptr_eq(&acceptor.0, &again.0), "one acceptor for a process");
@@ -90,7 +111,10 @@ async fn an_older_revision_never_overrides_a_newer_one() -> anyhow::Result<()> {
     }
     let comments = published(&runtime).await?;
     let of = |id: &str| histories(&comments)[id].join(" ");
-    assert_eq!((of("edited"), of("silent"), of("deleted"), of("late")), ("a c".into(), "a b".into(), "a † d".into(), "†".into()));
+    assert_eq!(
+        (of("edited"), of("silent"), of("deleted"), of("late")),
+        ("a c".into(), "a b".into(), "a † d".into(), "†".into())
+    );
     for (before, after) in comments.iter().zip(&comments[1..]).filter(|(before, after)| before.id == after.id) {
         assert!(before.revised_at() <= after.revised_at(), "{} {}", before.native_id, before.text);
     }
@@ -104,7 +128,12 @@ async fn a_batch_is_taken_in_order() -> anyhow::Result<()> {
     let runtime = testing::runtime(dir.path()).await?;
     let acceptor = Acceptor::open(&runtime).await?;
     let edit = Some("2026-11-24T12:00:00Z");
-    let batch = vec![incoming("1", "b", edit), incoming("1", "a", None), deletion("1", "2026-11-24T12:30:00Z"), deletion("1", "2026-11-24T12:40:00Z")];
+    let batch = vec![
+        incoming("1", "b", edit),
+        incoming("1", "a", None),
+        deletion("1", "2026-11-24T12:30:00Z"),
+        deletion("1", "2026-11-24T12:40:00Z"),
+    ];
     let fates = acceptor.accept(&account(), batch, manner(None)).await?;
     assert_eq!(fates, [Fate::New, Fate::Known, Fate::New, Fate::Known]);
     assert_eq!(histories(&published(&runtime).await?)["1"], ["b", "†"]);
@@ -116,10 +145,25 @@ async fn ids_that_are_none_are_rejected_and_the_rest_goes_on() -> anyhow::Result
     let dir = tempfile::tempdir()?;
     let runtime = testing::runtime(dir.path()).await?;
     let acceptor = Acceptor::open(&runtime).await?;
-    let bad = |id: &str, post: &str| Incoming { native_id: id.to_owned(), post: post.to_owned(), ..incoming("x", "texte", None) };
-    let batch = vec![bad("a\nb", "p"), bad("c", ""), incoming("1", "un", None), bad(&"x".repeat(600), "p")];
+    let bad = |id: &str, post: &str| Incoming {
+        native_id: id.to_owned(),
+        post: post.to_owned(),
+        ..incoming("x", "texte", None)
+    };
+    let batch = vec![
+        bad("a\nb", "p"),
+        bad("c", ""),
+        incoming("1", "un", None),
+        bad(&"x".repeat(600), "p"),
+    ];
     let fates = acceptor.accept(&account(), batch, manner(Some("1"))).await?;
-    assert_eq!(fates.iter().filter(|fate| matches!(fate, Fate::Rejected(reason) if !reason.contains("texte"))).count(), 3);
+    assert_eq!(
+        fates
+            .iter()
+            .filter(|fate| matches!(fate, Fate::Rejected(reason) if !reason.contains("texte")))
+            .count(),
+        3
+    );
     assert_eq!(fates[2], Fate::New);
     assert_eq!(acceptor.store().position(&account().id, "test").await?.as_deref(), Some("1"));
     Ok(())
@@ -152,13 +196,27 @@ async fn a_crash_at_any_step_loses_nothing_and_leaves_no_gap() -> anyhow::Result
     for step in 1..200_u32 {
         let (one, two) = (format!("{step}-1"), format!("{step}-2"));
         let mark = format!("after {step}");
-        let batch = || vec![incoming(&one, "a", None), incoming(&two, "a", None), incoming(&one, "b", Some("2026-11-24T12:00:00Z")), deletion(&two, "2026-11-24T12:30:00Z")];
-        let ended = Killed { inner: Box::pin(acceptor.accept(&account, batch(), manner(Some(&mark)))), polls_left: step }.await;
+        let batch = || {
+            vec![
+                incoming(&one, "a", None),
+                incoming(&two, "a", None),
+                incoming(&one, "b", Some("2026-11-24T12:00:00Z")),
+                deletion(&two, "2026-11-24T12:30:00Z"),
+            ]
+        };
+        let ended = Killed {
+            inner: Box::pin(acceptor.accept(&account, batch(), manner(Some(&mark)))),
+            polls_left: step,
+        }
+        .await;
         if ended.is_none() {
             crashes += 1;
             // Whatever is under way in other threads: it either happened or it did not. Nothing may be marked that is not there.
             if acceptor.store().position(&account.id, "test").await?.as_ref() == Some(&mark) {
-                assert!(histories(&published(&runtime).await?).contains_key(&two), "{step}: marked and not published");
+                assert!(
+                    histories(&published(&runtime).await?).contains_key(&two),
+                    "{step}: marked and not published"
+                );
             }
             acceptor.accept(&account, batch(), manner(Some(&mark))).await?;
         }
@@ -175,7 +233,11 @@ async fn a_crash_at_any_step_loses_nothing_and_leaves_no_gap() -> anyhow::Result
         assert_eq!(histories[&format!("{step}-2")], ["a", "†"], "{step}");
     }
     let revisions: BTreeSet<_> = comments.iter().map(|comment| comment.revision.clone()).collect();
-    assert_eq!(revisions.len(), 4 * histories.len() / 2, "the same revision has the same id after a crash");
+    assert_eq!(
+        revisions.len(),
+        4 * histories.len() / 2,
+        "the same revision has the same id after a crash"
+    );
     Ok(())
 }
 
@@ -183,7 +245,15 @@ async fn a_crash_at_any_step_loses_nothing_and_leaves_no_gap() -> anyhow::Result
 async fn a_bus_that_fails_is_tried_again_or_said_to_have_failed() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let mut runtime = runtime_with(dir.path(), vec![]).await?;
-    let faulty = FaultyBus::new(Arc::clone(&runtime.bus), Faults { seed: 7, fail_before: 0.3, fail_after: 0.3, ..Faults::default() });
+    let faulty = FaultyBus::new(
+        Arc::clone(&runtime.bus),
+        Faults {
+            seed: 7,
+            fail_before: 0.3,
+            fail_after: 0.3,
+            ..Faults::default()
+        },
+    );
     let whole = std::mem::replace(&mut runtime.bus, Arc::clone(&faulty) as Arc<dyn vigie_bus::Bus>);
     let acceptor = Acceptor::open(&runtime).await?;
     let mut impatient_failures = 0;
@@ -191,16 +261,37 @@ async fn a_bus_that_fails_is_tried_again_or_said_to_have_failed() -> anyhow::Res
         let id = index.to_string();
         let batch = || vec![incoming(&id, "a", None), incoming(&id, "b", Some("2026-11-24T12:00:00Z"))];
         if index % 2 == 0 {
-            assert_eq!(acceptor.accept(&account(), batch(), manner(Some(&id))).await?, [Fate::New, Fate::New]);
+            assert_eq!(
+                acceptor.accept(&account(), batch(), manner(Some(&id))).await?,
+                [Fate::New, Fate::New]
+            );
             continue;
         }
         // A sender that repeats until it is told 202.
-        while acceptor.accept(&account(), batch(), Manner { patience: Patience::Once, ..manner(Some(&id)) }).await.is_err() {
+        while acceptor
+            .accept(
+                &account(),
+                batch(),
+                Manner {
+                    patience: Patience::Once,
+                    ..manner(Some(&id))
+                },
+            )
+            .await
+            .is_err()
+        {
             impatient_failures += 1;
-            assert_ne!(acceptor.store().position(&account().id, "test").await?.as_ref(), Some(&id), "marked although the bus did not take it");
+            assert_ne!(
+                acceptor.store().position(&account().id, "test").await?.as_ref(),
+                Some(&id),
+                "marked although the bus did not take it"
+            );
         }
     }
-    assert!(impatient_failures > 0 && faulty.injected().failed_after > 0, "no fault: the test proves nothing");
+    assert!(
+        impatient_failures > 0 && faulty.injected().failed_after > 0,
+        "no fault: the test proves nothing"
+    );
     let histories = histories(&crate::tests_support::published(whole.as_ref()).await?);
     assert_eq!(histories.len(), 30);
     assert!(histories.values().all(|history| *history == ["a", "b"]), "{histories:?}");
@@ -216,9 +307,15 @@ async fn old_comments_are_forgotten_a_bounded_number_at_a_time() -> anyhow::Resu
     acceptor.accept(&account(), many, manner(None)).await?;
     let future = Timestamp::now().checked_add(SignedDuration::from_hours(1))?;
     assert!(!acceptor.store().forget(Timestamp::MIN, future).await?, "nothing is that old");
-    assert_eq!(acceptor.accept(&account(), vec![incoming("699", "a", None)], manner(None)).await?, [Fate::Known]);
+    assert_eq!(
+        acceptor.accept(&account(), vec![incoming("699", "a", None)], manner(None)).await?,
+        [Fate::Known]
+    );
     assert!(acceptor.store().forget(future, future).await?);
     assert!(!acceptor.store().forget(future, future).await?);
-    assert_eq!(acceptor.accept(&account(), vec![incoming("699", "a", None)], manner(None)).await?, [Fate::New]);
+    assert_eq!(
+        acceptor.accept(&account(), vec![incoming("699", "a", None)], manner(None)).await?,
+        [Fate::New]
+    );
     Ok(())
 }

@@ -21,13 +21,20 @@ struct Header {
 
 impl<R: BufRead> Rows<R> {
     pub const fn new(reader: R) -> Self {
-        Self { lines: Lines::new(reader), header: None, ended: false }
+        Self {
+            lines: Lines::new(reader),
+            header: None,
+            ended: false,
+        }
     }
 
     /// Without a header that can be used, no row can be.
     fn read_header(&mut self) -> Result<Header, RowError> {
         let Some(record) = self.lines.next_line() else {
-            return Err(RowError { line: 1, reason: "the file is empty; its first line must name the columns".to_owned() });
+            return Err(RowError {
+                line: 1,
+                reason: "the file is empty; its first line must name the columns".to_owned(),
+            });
         };
         let (line, bytes) = record?;
         utf8(&bytes).and_then(Header::read).map_err(|reason| RowError { line, reason })
@@ -57,7 +64,12 @@ impl<R: BufRead> Iterator for Rows<R> {
                 Some(Err(error)) => break Some(Err(error)),
                 Some(Ok((_, bytes))) if bytes.is_empty() => {}
                 Some(Ok((line, bytes))) => {
-                    break Some(utf8(&bytes).and_then(|text| header.row(text)).map(|row| (line, row)).map_err(|reason| RowError { line, reason }));
+                    break Some(
+                        utf8(&bytes)
+                            .and_then(|text| header.row(text))
+                            .map(|row| (line, row))
+                            .map_err(|reason| RowError { line, reason }),
+                    );
                 }
             }
         };
@@ -70,13 +82,24 @@ impl Header {
     /// Takes the separator that gives more of the columns that must be there.
     fn read(line: &str) -> Result<Self, String> {
         let read = |delimiter: u8| {
-            let names: Vec<String> = split(line, delimiter).into_iter().flatten().map(|name| name.trim().to_lowercase()).collect();
+            let names: Vec<String> = split(line, delimiter)
+                .into_iter()
+                .flatten()
+                .map(|name| name.trim().to_lowercase())
+                .collect();
             Self { delimiter, names }
         };
-        let header = [b',', b';'].map(read).into_iter().min_by_key(|header| header.missing().len()).expect("there are two");
+        let header = [b',', b';']
+            .map(read)
+            .into_iter()
+            .min_by_key(|header| header.missing().len())
+            .expect("there are two");
         let missing = header.missing();
         if !missing.is_empty() {
-            return Err(format!("the first line must name the columns, separated by , or ; and lacks {}", missing.join(", ")));
+            return Err(format!(
+                "the first line must name the columns, separated by , or ; and lacks {}",
+                missing.join(", ")
+            ));
         }
         let distinct: BTreeSet<&String> = header.names.iter().filter(|name| !name.is_empty()).collect();
         if distinct.len() < header.names.iter().filter(|name| !name.is_empty()).count() {
@@ -86,13 +109,20 @@ impl Header {
     }
 
     fn missing(&self) -> Vec<&'static str> {
-        REQUIRED.into_iter().filter(|name| !self.names.iter().any(|known| known == name)).collect()
+        REQUIRED
+            .into_iter()
+            .filter(|name| !self.names.iter().any(|known| known == name))
+            .collect()
     }
 
     fn row(&self, text: &str) -> Result<Row, String> {
         let values = split(text, self.delimiter).ok_or("not a CSV record")?;
         if values.len() != self.names.len() {
-            return Err(format!("the row has {} fields, the header {}; quote fields that hold the separator", values.len(), self.names.len()));
+            return Err(format!(
+                "the row has {} fields, the header {}; quote fields that hold the separator",
+                values.len(),
+                self.names.len()
+            ));
         }
         let mut fields = Fields::default();
         let mut raw = serde_json::Map::new();
@@ -108,7 +138,10 @@ impl Header {
 
 /// The fields of one record; none where it is none.
 fn split(record: &str, delimiter: u8) -> Option<Vec<String>> {
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).delimiter(delimiter).from_reader(record.as_bytes());
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .delimiter(delimiter)
+        .from_reader(record.as_bytes());
     let mut fields = csv::StringRecord::new();
     let is_there = reader.read_record(&mut fields).ok()?;
     is_there.then(|| fields.iter().map(str::to_owned).collect())

@@ -87,6 +87,10 @@ impl Fields {
 /// # Errors
 /// What is wrong with it, without quoting it.
 pub fn read_json(text: &str) -> Result<Row, String> {
+    // An array would be taken for the fields in their order.
+    if !text.trim_start().starts_with('{') {
+        return Err("not a JSON object".to_owned());
+    }
     let raw: RawFields = serde_json::from_str(text).map_err(|error| invalid_json(&error))?;
     let fields = Fields {
         platform: string("platform", raw.platform)?,
@@ -151,8 +155,12 @@ fn invalid_json(error: &serde_json::Error) -> String {
 
 /// A string that may be empty; null is none.
 fn any_string(name: &str, raw: Option<&RawValue>) -> Result<Option<String>, String> {
-    let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return Ok(None) };
-    serde_json::from_str(raw.get()).map(Some).map_err(|_| format!("`{name}` is not a string of Unicode characters"))
+    let Some(raw) = raw.filter(|raw| raw.get() != "null") else {
+        return Ok(None);
+    };
+    serde_json::from_str(raw.get())
+        .map(Some)
+        .map_err(|_| format!("`{name}` is not a string of Unicode characters"))
 }
 
 /// A string; null and empty ones are none.
@@ -201,7 +209,9 @@ const fn is_invisible(c: char) -> bool {
 }
 
 fn time(name: &str, text: &str) -> Result<Timestamp, String> {
-    text.trim().parse().map_err(|_| format!("`{name}` is not a time such as 2026-11-20T09:12:03Z (RFC 3339, with its zone)"))
+    text.trim()
+        .parse()
+        .map_err(|_| format!("`{name}` is not a time such as 2026-11-20T09:12:03Z (RFC 3339, with its zone)"))
 }
 
 fn optional_time(name: &str, text: Option<String>) -> Result<Option<Timestamp>, String> {

@@ -34,7 +34,10 @@ impl Importer {
     /// # Errors
     /// The collector's tables cannot be opened.
     pub async fn open(runtime: &Runtime) -> anyhow::Result<Self> {
-        Ok(Self { acceptor: Acceptor::open(runtime).await?, accounts: runtime.accounts.clone() })
+        Ok(Self {
+            acceptor: Acceptor::open(runtime).await?,
+            accounts: runtime.accounts.clone(),
+        })
     }
 
     /// Takes rows of `account` in, in order; each with its line. What it returns is durable; rows that were accepted once are `known`.
@@ -61,7 +64,12 @@ impl Importer {
             }
         }
         self.acceptor.metrics().rejected(account.platform, outcome.rejected.len() as u64);
-        let manner = Manner { origin: Origin::Import, patience: Patience::UntilStopped, mark: None, look_after: None };
+        let manner = Manner {
+            origin: Origin::Import,
+            patience: Patience::UntilStopped,
+            mark: None,
+            look_after: None,
+        };
         let fates = self
             .acceptor
             .accept(account, comments, manner)

@@ -20,7 +20,13 @@ pub(super) type Record = Result<(u64, Vec<u8>), RowError>;
 
 impl<R: BufRead> Lines<R> {
     pub const fn new(reader: R) -> Self {
-        Self { pending: Vec::new(), read: 0, reader, line: 1, failed: false }
+        Self {
+            pending: Vec::new(),
+            read: 0,
+            reader,
+            line: 1,
+            failed: false,
+        }
     }
 
     /// Puts back all of `record` but its first line.
@@ -62,7 +68,10 @@ impl<R: BufRead> Lines<R> {
                 Some(Ok(false)) if from == 0 => return Some(Err(too_long(start))),
                 None | Some(Ok(false)) => {
                     self.resume_after_first_line(start, &record);
-                    return Some(Err(RowError { line: start, reason: "a quoted field is not closed; double every quote inside a quoted field".to_owned() }));
+                    return Some(Err(RowError {
+                        line: start,
+                        reason: "a quoted field is not closed; double every quote inside a quoted field".to_owned(),
+                    }));
                 }
                 Some(Ok(true)) => {}
             }
@@ -83,7 +92,11 @@ impl<R: BufRead> Lines<R> {
         let room = (ROW_BYTES_MAX + 1).saturating_sub(before);
         if self.read < self.pending.len() {
             let rest = &self.pending[self.read..];
-            let length = rest.iter().position(|byte| *byte == b'\n').map_or(rest.len(), |end| end + 1).min(room);
+            let length = rest
+                .iter()
+                .position(|byte| *byte == b'\n')
+                .map_or(rest.len(), |end| end + 1)
+                .min(room);
             record.extend_from_slice(&rest[..length]);
             self.read += length;
         }
@@ -92,7 +105,10 @@ impl<R: BufRead> Lines<R> {
             let room = (ROW_BYTES_MAX + 1).saturating_sub(record.len()) as u64;
             if let Err(error) = (&mut self.reader).take(room).read_until(b'\n', record) {
                 self.failed = true;
-                return Some(Err(RowError { line: self.line, reason: format!("the file cannot be read any further: {}", error.kind()) }));
+                return Some(Err(RowError {
+                    line: self.line,
+                    reason: format!("the file cannot be read any further: {}", error.kind()),
+                }));
             }
         }
         if record.len() == before {
@@ -139,7 +155,11 @@ struct Quotes {
 
 impl Default for Quotes {
     fn default() -> Self {
-        Self { open: false, at_field_start: true, after_quote: false }
+        Self {
+            open: false,
+            at_field_start: true,
+            after_quote: false,
+        }
     }
 }
 
@@ -164,7 +184,10 @@ impl Quotes {
 }
 
 fn too_long(line: u64) -> RowError {
-    RowError { line, reason: format!("the row has more than {} MiB; the longest text kept is 1 MiB", ROW_BYTES_MAX >> 20) }
+    RowError {
+        line,
+        reason: format!("the row has more than {} MiB; the longest text kept is 1 MiB", ROW_BYTES_MAX >> 20),
+    }
 }
 
 fn trim_end(line: &mut Vec<u8>) {

@@ -46,7 +46,9 @@ impl Platform {
 
     fn add_page(&self, comments: Vec<RawComment>) {
         let mut world = self.lock();
-        world.standing.extend(comments.iter().map(|comment| (comment.native_id.clone(), comment.clone())));
+        world
+            .standing
+            .extend(comments.iter().map(|comment| (comment.native_id.clone(), comment.clone())));
         world.pages.push(comments);
     }
 }
@@ -63,15 +65,27 @@ impl Source for Reader {
             return Err(error);
         }
         let at: usize = cursor.map_or(0, |cursor| cursor.parse().expect("a cursor of this source"));
-        let Some(comments) = world.pages.get(at).cloned() else { return Ok(Page { cursor: cursor.map(str::to_owned), ..Page::default() }) };
-        Ok(Page { comments, cursor: Some((at + 1).to_string()), more: at + 1 < world.pages.len() })
+        let Some(comments) = world.pages.get(at).cloned() else {
+            return Ok(Page {
+                cursor: cursor.map(str::to_owned),
+                ..Page::default()
+            });
+        };
+        Ok(Page {
+            comments,
+            cursor: Some((at + 1).to_string()),
+            more: at + 1 < world.pages.len(),
+        })
     }
 
     async fn presence(&mut self, ids: &[String]) -> Result<Vec<Presence>, PlatformError> {
         let world = self.0.lock();
         let answer = |id: &String| match world.standing.get(id) {
             _ if world.unknown.contains(id) => Presence::Unknown,
-            Some(comment) => Presence::Present(Box::new(RawComment { post: "parent".to_owned(), ..comment.clone() })),
+            Some(comment) => Presence::Present(Box::new(RawComment {
+                post: "parent".to_owned(),
+                ..comment.clone()
+            })),
             None => Presence::Gone,
         };
         Ok(ids.iter().map(answer).collect())
@@ -103,7 +117,11 @@ fn config() -> Config {
         rest: Interval::milliseconds(5),
         back_off_max: Interval::milliseconds(20),
         paused_retry: Interval::milliseconds(50),
-        presence: PresenceConfig { every: Interval::milliseconds(10), day: Interval::milliseconds(10), ..PresenceConfig::default() },
+        presence: PresenceConfig {
+            every: Interval::milliseconds(10),
+            day: Interval::milliseconds(10),
+            ..PresenceConfig::default()
+        },
         ..Config::default()
     }
 }
@@ -113,7 +131,13 @@ async fn runtime(dir: &std::path::Path, accounts: &[&str]) -> anyhow::Result<Run
 }
 
 /// A poller in a task of its own.
-fn start(runtime: &Runtime, acceptor: &Acceptor, account: &str, platform: &Platform, config: Config) -> tokio::task::JoinHandle<anyhow::Result<()>> {
+fn start(
+    runtime: &Runtime,
+    acceptor: &Acceptor,
+    account: &str,
+    platform: &Platform,
+    config: Config,
+) -> tokio::task::JoinHandle<anyhow::Result<()>> {
     let id = AccountId::new(account).expect("an id");
     let poller = Poller {
         acceptor: acceptor.clone(),
@@ -143,14 +167,26 @@ fn gauge(runtime: &Runtime, name: &str, account: &str) -> f64 {
     let families = runtime.registry.gather();
     let family = families.iter().find(|family| family.name() == name).expect("registered");
     let labelled = |metric: &&prometheus::proto::Metric| metric.get_label().iter().any(|label| label.value() == account);
-    family.get_metric().iter().find(labelled).map_or(f64::NAN, |metric| metric.get_gauge().value())
+    family
+        .get_metric()
+        .iter()
+        .find(labelled)
+        .map_or(f64::NAN, |metric| metric.get_gauge().get_value())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_page_arrives_whatever_fails_and_whenever_the_process_dies() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let mut runtime = runtime(dir.path(), &["musee"]).await?;
-    let faulty = FaultyBus::new(Arc::clone(&runtime.bus), Faults { seed: 11, fail_before: 0.1, fail_after: 0.1, ..Faults::default() });
+    let faulty = FaultyBus::new(
+        Arc::clone(&runtime.bus),
+        Faults {
+            seed: 11,
+            fail_before: 0.1,
+            fail_after: 0.1,
+            ..Faults::default()
+        },
+    );
     let whole = std::mem::replace(&mut runtime.bus, Arc::clone(&faulty) as Arc<dyn Bus>);
     let platform = Platform::default();
     for page in 0..PAGES {
@@ -179,7 +215,10 @@ async fn every_page_arrives_whatever_fails_and_whenever_the_process_dies() -> an
         }
     }
     assert!(kills > 5, "only {kills} deaths: the test proves nothing");
-    assert!(faulty.injected().failed_before + faulty.injected().failed_after > 0, "the bus never failed");
+    assert!(
+        faulty.injected().failed_before + faulty.injected().failed_after > 0,
+        "the bus never failed"
+    );
     let comments = published(whole.as_ref()).await?;
     assert_eq!(ids(&comments).len(), PAGES * PER_PAGE);
     let revisions: BTreeSet<_> = comments.iter().map(|comment| &comment.revision).collect();
@@ -196,14 +235,35 @@ async fn a_dead_token_pauses_its_account_and_no_other() -> anyhow::Result<()> {
     dead.add_page(vec![comment("d", "Bravo")]);
     alive.add_page(vec![comment("a", "Bravo")]);
     dead.lock().refuses = Some(PlatformError::Unauthorized("401".to_owned()));
-    let tasks = [start(&runtime, &acceptor, "dead", &dead, config()), start(&runtime, &acceptor, "alive", &alive, config())];
-    until("the other account is read", || async { Ok(alive.polls() > 5 && ids(&published(runtime.bus.as_ref()).await?).contains("a")) }).await?;
-    assert_eq!((gauge(&runtime, "vigie_collector_paused", "dead"), gauge(&runtime, "vigie_collector_paused", "alive")), (1.0, 0.0));
+    let tasks = [
+        start(&runtime, &acceptor, "dead", &dead, config()),
+        start(&runtime, &acceptor, "alive", &alive, config()),
+    ];
+    until("the other account is read", || async {
+        Ok(alive.polls() > 5 && ids(&published(runtime.bus.as_ref()).await?).contains("a"))
+    })
+    .await?;
+    assert_eq!(
+        (
+            gauge(&runtime, "vigie_collector_paused", "dead"),
+            gauge(&runtime, "vigie_collector_paused", "alive")
+        ),
+        (1.0, 0.0)
+    );
     assert!(dead.polls() < alive.polls(), "a paused account is asked seldom");
-    until("the age of its position grows", || async { Ok(gauge(&runtime, "vigie_collector_cursor_age_seconds", "dead") > 0.2) }).await?;
+    until("the age of its position grows", || async {
+        Ok(gauge(&runtime, "vigie_collector_cursor_age_seconds", "dead") > 0.2)
+    })
+    .await?;
     dead.lock().refuses = None;
-    until("it goes on with a new token", || async { Ok(ids(&published(runtime.bus.as_ref()).await?).contains("d")) }).await?;
-    until("the pause is over", || async { Ok(gauge(&runtime, "vigie_collector_paused", "dead") == 0.0) }).await?;
+    until("it goes on with a new token", || async {
+        Ok(ids(&published(runtime.bus.as_ref()).await?).contains("d"))
+    })
+    .await?;
+    until("the pause is over", || async {
+        Ok(gauge(&runtime, "vigie_collector_paused", "dead") == 0.0)
+    })
+    .await?;
     runtime.stop.cancel();
     for task in tasks {
         task.await??;
@@ -234,10 +294,22 @@ async fn edits_and_deletions_are_found_by_looking() -> anyhow::Result<()> {
     runtime.stop.cancel();
     task.await??;
     let comments = published(runtime.bus.as_ref()).await?;
-    let of = |id: &str| comments.iter().filter(|comment| comment.native_id.as_str() == id).collect::<Vec<_>>();
-    assert_eq!((of("same").len(), of("unknown").len(), of("edited").len(), of("gone").len()), (1, 1, 2, 2));
+    let of = |id: &str| {
+        comments
+            .iter()
+            .filter(|comment| comment.native_id.as_str() == id)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (of("same").len(), of("unknown").len(), of("edited").len(), of("gone").len()),
+        (1, 1, 2, 2)
+    );
     let (edit, deletion) = (of("edited")[1], of("gone")[1]);
-    assert_eq!((edit.text.as_str(), edit.post.as_str()), ("après", "p"), "the post that is known stays");
+    assert_eq!(
+        (edit.text.as_str(), edit.post.as_str()),
+        ("après", "p"),
+        "the post that is known stays"
+    );
     assert_eq!(deletion.deleted.as_ref().map(|tombstone| tombstone.source.as_str()), Some("poll"));
     assert_eq!((deletion.text.as_str(), deletion.post.as_str()), ("", "p"));
     assert!(deletion.revised_at() > of("gone")[0].revised_at());
@@ -261,7 +333,13 @@ async fn stopping_lets_go_of_a_platform_that_does_not_answer() -> anyhow::Result
     let runtime = runtime(dir.path(), &["musee"]).await?;
     let account = runtime.accounts.get(&AccountId::new("musee")?).expect("configured").clone();
     let acceptor = Acceptor::open(&runtime).await?;
-    let poller = Poller { acceptor, account, source: Box::new(Silent), config: Arc::new(config()), stop: runtime.stop.clone() };
+    let poller = Poller {
+        acceptor,
+        account,
+        source: Box::new(Silent),
+        config: Arc::new(config()),
+        stop: runtime.stop.clone(),
+    };
     let task = tokio::spawn(poller.run());
     tokio::task::yield_now().await;
     runtime.stop.cancel();

@@ -43,7 +43,11 @@ pub fn secret(dir: &Path, name: &str, value: &str) -> anyhow::Result<SecretSourc
 
 /// A runtime on the embedded bus and SQLite in `dir`.
 pub async fn runtime(dir: &Path, accounts: &[AccountConfig]) -> anyhow::Result<Runtime> {
-    let config = RuntimeConfig { data: DataConfig { dir: dir.join("data") }, accounts: accounts.to_vec(), ..RuntimeConfig::default() };
+    let config = RuntimeConfig {
+        data: DataConfig { dir: dir.join("data") },
+        accounts: accounts.to_vec(),
+        ..RuntimeConfig::default()
+    };
     Runtime::open(&config).await
 }
 
@@ -54,8 +58,19 @@ pub fn config() -> Config {
         rest: Interval::milliseconds(100),
         back_off_max: Interval::seconds(2),
         paused_retry: Interval::seconds(2),
-        pace: PaceConfig { day: often, week: often, month: often, older: often, posts: often, notifications: often },
-        presence: PresenceConfig { every: Interval::seconds(1), day: Interval::seconds(3), ..PresenceConfig::default() },
+        pace: PaceConfig {
+            day: often,
+            week: often,
+            month: often,
+            older: often,
+            posts: often,
+            notifications: often,
+        },
+        presence: PresenceConfig {
+            every: Interval::seconds(1),
+            day: Interval::seconds(3),
+            ..PresenceConfig::default()
+        },
         ..Config::default()
     }
 }
@@ -68,7 +83,9 @@ pub struct Running {
 }
 
 impl Running {
-    pub async fn start(config: Config, runtime: Runtime) -> anyhow::Result<Self> {
+    /// With metrics of its own, as a new process has them.
+    pub async fn start(config: Config, mut runtime: Runtime) -> anyhow::Result<Self> {
+        runtime.registry = prometheus::Registry::new();
         let Started { routes, tasks, .. } = vigie_collector::start(config, runtime.clone()).await?;
         Ok(Self { runtime, routes, tasks })
     }
@@ -81,13 +98,12 @@ impl Running {
         }
     }
 
-    /// Stops as SIGTERM does, and lets go of the data directory.
+    /// Stops as SIGTERM does.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.runtime.stop.cancel();
         for task in self.tasks {
             tokio::time::timeout(Duration::from_secs(20), task).await???;
         }
-        self.runtime.bus.close().await?;
         Ok(())
     }
 }
@@ -113,7 +129,11 @@ pub async fn histories(bus: &dyn Bus, account: &str) -> anyhow::Result<BTreeMap<
     let account = AccountId::new(account)?;
     let mut histories: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for comment in published(bus).await?.into_iter().filter(|comment| comment.account == account) {
-        let shown = if comment.deleted.is_some() { "†".to_owned() } else { comment.text };
+        let shown = if comment.deleted.is_some() {
+            "†".to_owned()
+        } else {
+            comment.text
+        };
         let history = histories.entry(comment.native_id.to_string()).or_default();
         if !history.contains(&shown) {
             history.push(shown);
@@ -137,11 +157,13 @@ pub async fn until<F: Future<Output = anyhow::Result<bool>>>(what: &str, mut hol
 /// The sum of the series of `name` that carry `label`.
 pub fn metric(runtime: &Runtime, name: &str, label: &str) -> f64 {
     let families = runtime.registry.gather();
-    let Some(family) = families.iter().find(|family| family.name() == name) else { return f64::NAN };
+    let Some(family) = families.iter().find(|family| family.name() == name) else {
+        return f64::NAN;
+    };
     family
         .get_metric()
         .iter()
         .filter(|metric| label.is_empty() || metric.get_label().iter().any(|pair| pair.value() == label))
-        .map(|metric| metric.get_counter().value() + metric.get_gauge().value())
+        .map(|metric| metric.get_counter().get_value() + metric.get_gauge().get_value())
         .sum()
 }

@@ -2,6 +2,9 @@
 //!
 //! One page of a [`Source`] is one thread, or one page of notifications. Neither is enough alone: a notification is lost when the
 //! answered post is not yet indexed, and a thread is read only every so often. Threads include the replies that are hidden already.
+//!
+//! Once a reply is deleted, the `AppView` shows none of its descendants in the thread any more: those that were read before are known
+//! and can be looked at one by one, but new answers to them reach only an account that reads its notifications.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
