@@ -1,7 +1,7 @@
 //! `vigie classify`: comments on standard input, verdicts on standard output, nothing else touched: no bus, no database, no data
 //! directory. In constant memory, in order, one verdict a line.
 
-use std::io::{BufReader, BufWriter};
+use std::io::BufReader;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -53,7 +53,8 @@ pub(crate) fn classify(args: &ClassifyArgs) -> anyhow::Result<ExitCode> {
     let on_invalid = if args.stop { OnInvalid::Stop } else { OnInvalid::Continue };
     let summary = offline::classify(
         BufReader::with_capacity(BUFFER_BYTES, std::io::stdin().lock()),
-        BufWriter::with_capacity(BUFFER_BYTES, std::io::stdout().lock()),
+        // Ends every line at once: who reads along waits for no buffer.
+        std::io::stdout().lock(),
         &engine,
         &policy,
         on_invalid,

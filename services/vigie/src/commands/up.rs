@@ -38,7 +38,10 @@ pub(crate) struct RunArgs {
 pub(crate) async fn up(args: UpArgs) -> anyhow::Result<ExitCode> {
     let mut config = configured(&args.place, args.listen)?;
     for text in &args.watch {
-        config.accounts.push(watch::account(text)?);
+        let account = watch::account(text)?;
+        if config.accounts.iter().all(|configured| configured.id != account.id) {
+            config.accounts.push(account);
+        }
     }
     serve(&config, &Service::ALL).await
 }
