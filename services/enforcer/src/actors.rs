@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use vigie_domain::{AccountId, Action, Platform};
+use vigie_domain::AccountId;
 use vigie_platforms::{Actor, ConnectorAccount};
 use vigie_runtime::{Account, Accounts};
 
@@ -46,14 +46,6 @@ impl Actors {
     #[must_use]
     pub fn get(&self, account: &AccountId) -> Option<Arc<dyn Actor>> {
         self.0.get(account).cloned()
-    }
-
-    /// Whether `action` can be carried out for `account`; where it has no actor, whether it could be with one.
-    #[must_use]
-    pub fn can(&self, account: &AccountId, platform: Platform, action: Action) -> bool {
-        self.0
-            .get(account)
-            .map_or_else(|| vigie_platforms::supports(platform, action), |actor| actor.supports(action))
     }
 }
 

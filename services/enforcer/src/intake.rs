@@ -4,11 +4,13 @@
 //! order in which they were taken. A newer one supersedes what older ones asked for and is not over yet, and asks for what is
 //! missing: an undo thus shows again what was hidden.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::Row as _;
 use vigie_bus::Delivery;
-use vigie_domain::{Action, Decision, EnforcementId, EnforcementState, Outcome, Platform, decode};
+use vigie_domain::{Act, Decision, EnforcementId, EnforcementState, Outcome, Platform, decode};
 use vigie_runtime::{Account, Handler, Rejected};
 
 use crate::Enforcer;
@@ -148,7 +150,13 @@ impl Enforcer {
             .filter(|(rehearsed, _)| dry_run || !rehearsed)
             .map(|(_, past)| *past)
             .collect();
-        let can = |action| self.actors.can(&comment.account, comment.platform, action);
+        // An account acts on its own platform only, whatever else was imported under its name.
+        let at_home = account.is_none_or(|account| account.platform == comment.platform);
+        let actor = self.actors.get(&comment.account).filter(|_| at_home);
+        let can = |action| match &actor {
+            Some(actor) => actor.supports(action),
+            None => vigie_platforms::supports(comment.platform, action),
+        };
         let planned = plan(decision, Effects::of(&counted), can);
         let mut place = head.requests;
         for one in planned {
@@ -161,11 +169,9 @@ impl Enforcer {
             let event = if dry_run {
                 request.proof = "dry-run".to_owned();
                 Event::Rehearse
-            } else if self.actors.get(&comment.account).is_none() {
-                let connected = Action::ALL
-                    .into_iter()
-                    .any(|action| vigie_platforms::supports(comment.platform, action));
-                request.why = Some(if connected { Why::NoToken } else { Why::Unsupported });
+            } else if actor.is_none() {
+                let lacks_token = at_home && vigie_platforms::supports(comment.platform, one.action);
+                request.why = Some(if lacks_token { Why::NoToken } else { Why::Unsupported });
                 Event::Fail
             } else if can(one.action) {
                 continue;
@@ -213,7 +219,7 @@ fn new_request(decision: &Decision, planned: Planned, dry_run: bool, place: i64,
             native_id: comment.native_id.to_string(),
             author_sealed: comment.author_sealed.clone(),
             permalink: comment.permalink.clone(),
-            acts: decision.acts.clone(),
+            acts: acts(decision),
             legal_basis: decision.legal_basis,
         },
         severity: severity(decision.outcome, decision.verdict.priority),
@@ -234,6 +240,15 @@ fn new_request(decision: &Decision, planned: Planned, dry_run: bool, place: i64,
         detail: String::new(),
         retried_by: String::new(),
     }
+}
+
+/// What the comment does: as people labelled it, else as the rules say.
+fn acts(decision: &Decision) -> Vec<Act> {
+    if !decision.acts.is_empty() {
+        return decision.acts.clone();
+    }
+    let by_rules: BTreeSet<Act> = decision.verdict.rules.iter().map(|hit| hit.act).collect();
+    by_rules.into_iter().filter(|act| *act != Act::None).collect()
 }
 
 /// Threats first, then what was hidden by mistake, then the rest by its place in the queue of the moderators.

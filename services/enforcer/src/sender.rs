@@ -147,7 +147,7 @@ impl Enforcer {
             return Ok(Claim::Nothing(Some(ledger.next_opening(now).map_or(poll, |at| at.min(poll)))));
         };
         let mut request = Request::read(&row)?;
-        let actor = self.actors.get(&account.id);
+        let actor = self.actors.get(&account.id).filter(|_| account.platform == request.platform);
         if let Some(event) = without_call(&mut request, account, actor.as_deref()) {
             request::advance(&mut tx, &mut request, event, now).await?;
             tx.commit().await?;
@@ -280,6 +280,7 @@ fn without_call(request: &mut Request, account: &Account, actor: Option<&dyn Act
     }
     let why = match actor {
         None if account.dry_run => Why::DryRunSince,
+        None if account.platform != request.platform => Why::Unsupported,
         None => Why::NoToken,
         Some(actor) if !actor.supports(request.action) => Why::Unsupported,
         Some(_) => return None,

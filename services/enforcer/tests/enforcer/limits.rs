@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use vigie_domain::{AccountId, Action, Decision, Outcome};
+use vigie_domain::{AccountId, Action, Decision, Outcome, Platform};
 use vigie_enforcer::{Actors, Config, Enforcer, Step};
 use vigie_platforms::{Actor, PlatformError};
 use vigie_runtime::accounts::AccountConfig;
@@ -154,6 +154,30 @@ async fn the_platform_is_left_alone_until_the_time_it_names() -> anyhow::Result<
             assert_eq!(at, until.as_millisecond(), "{on:?}");
         }
         assert_eq!(fake.acts(), 1);
+    }
+    Ok(())
+}
+
+/// What was imported from another platform under the name of an account that acts is never named to that account's platform.
+#[tokio::test]
+async fn an_account_acts_on_its_own_platform_only() -> anyhow::Result<()> {
+    for on in On::both() {
+        let dir = tempfile::tempdir()?;
+        let fake = Fake::new(&EVERYTHING);
+        let mut runtime = on.runtime(dir.path(), false).await?;
+        let enforcer = open(&mut runtime, plenty(), &fake).await?;
+        let mut imported = verdict(&runtime, "c1", 0);
+        imported.comment.platform = Platform::Mastodon;
+        let hide = decide(&imported, 0, Outcome::Hide, None);
+        deliver(&enforcer, &[&hide]).await?;
+        finish(&enforcer, SOON).await?;
+        enforcer.publish_unsent(&runtime).await?;
+        assert!(fake.world().calls.is_empty(), "{on:?}");
+        assert_eq!(
+            states(&published(&runtime).await?, &hide, Action::Report),
+            ["requested", "failed"],
+            "{on:?}"
+        );
     }
     Ok(())
 }
