@@ -1,4 +1,4 @@
-//! From [verdicts] to the queue. Idempotent by verdict and revision: a redelivered verdict changes nothing.
+//! From `verdicts` to the queue. Idempotent by verdict and revision: a redelivered verdict changes nothing.
 //!
 //! Delivery: at least once; a batch is one transaction, committed before the offsets are. The newest revision of a comment is the
 //! one in effect: it withdraws what waits for an older one; an older one that arrives late is passed over. A deletion withdraws.

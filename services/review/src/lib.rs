@@ -1,6 +1,6 @@
 //! The queue of the moderators and its pages.
 //!
-//! Consumes [verdicts], publishes [decisions]. Delivery: at least once on both sides; a redelivered verdict changes nothing, and a
+//! Consumes `verdicts`, publishes `decisions`. Delivery: at least once on both sides; a redelivered verdict changes nothing, and a
 //! decision has a deterministic id. The tables of this service are the only place where a comment waits for a person: one item per
 //! revision, one decision per revision and sequence, one audit row per transition.
 //!

@@ -50,7 +50,7 @@ impl Bus for Forgetful {
     }
 }
 
-/// Everything in [decisions], in order.
+/// Everything in `decisions`, in order.
 async fn published(stand: &Stand) -> anyhow::Result<Vec<Delivery>> {
     let group = format!("look-{}", hex::encode(rand::random::<[u8; 4]>()));
     let mut consumer = stand.runtime.bus.subscribe(&group, &[Topic::Decisions]).await?;
