@@ -87,6 +87,13 @@ struct Shared {
 /// commands of the process know nothing of the collector but the [`Runtime`]. Nothing is configured here, and nothing kept alive.
 static SHARED: LazyLock<AsyncMutex<HashMap<PathBuf, Weak<Shared>>>> = LazyLock::new(AsyncMutex::default);
 
+impl Drop for Shared {
+    /// So that the next one can be opened on the same registry.
+    fn drop(&mut self) {
+        self.metrics.unregister(&self.runtime.registry);
+    }
+}
+
 impl Acceptor {
     /// The acceptor of this process.
     ///

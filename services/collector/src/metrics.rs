@@ -110,6 +110,27 @@ impl Metrics {
         Ok(metrics)
     }
 
+    /// Takes them out of the registry.
+    pub fn unregister(&self, registry: &Registry) {
+        let collectors: [Box<dyn Collector>; 10] = [
+            Box::new(self.comments.clone()),
+            Box::new(self.revisions.clone()),
+            Box::new(self.known.clone()),
+            Box::new(self.rejected.clone()),
+            Box::new(self.errors.clone()),
+            Box::new(self.paused.clone()),
+            Box::new(self.ages.clone()),
+            Box::new(self.requests.clone()),
+            Box::new(self.looks.clone()),
+            Box::new(self.replayed.clone()),
+        ];
+        for collector in collectors {
+            if let Err(error) = registry.unregister(collector) {
+                tracing::debug!(%error, "a metric was not registered");
+            }
+        }
+    }
+
     /// A revision was published.
     pub fn published(&self, comment: &Comment) {
         self.comments.with_label_values(&[comment.platform.as_str()]).inc();

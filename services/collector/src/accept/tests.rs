@@ -82,7 +82,52 @@ async fn what_is_known_is_not_published_again() -> anyhow::Result<()> {
 #[tokio::test]
 async fn an_older_revision_never_overrides_a_newer_one() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
-    let runtime = testing::runtime(dir.path()).await?;
+    revisions_stay_in_order(testing::runtime(dir.path()).await?).await
+}
+
+#[tokio::test]
+async fn the_same_holds_on_postgresql() -> anyhow::Result<()> {
+    let Some(url) = testing::peer("POSTGRES_URL") else {
+        return Ok(());
+    };
+    let dir = tempfile::tempdir()?;
+    let runtime = testing::runtime_on_postgres(dir.path(), &url).await?;
+    revisions_stay_in_order(runtime.clone()).await?;
+    let acceptor = Acceptor::open(&runtime).await?;
+    let (store, id) = (acceptor.store(), account().id);
+    // What is looked at again, and when.
+    let look = Manner {
+        look_after: Some(Duration::ZERO),
+        ..manner(None)
+    };
+    acceptor
+        .accept(&account(), vec![incoming("watched", "a", None), incoming("gone", "a", None)], look)
+        .await?;
+    let soon = Timestamp::now().checked_add(SignedDuration::from_secs(1))?;
+    let due = store.due(&id, soon, 10).await?;
+    assert_eq!(due.len(), 2);
+    assert_eq!((due[0].post.as_str(), due[0].platform), ("p1", vigie_domain::Platform::Generic));
+    let next: Vec<_> = due.iter().map(|watched| (watched.comment_id.clone(), None)).collect();
+    store.looked_at(&next).await?;
+    assert!(store.due(&id, soon, 10).await?.is_empty());
+    // A request, and forgetting.
+    let mark = Mark::Request {
+        key: "k".to_owned(),
+        body_sha256: "s".to_owned(),
+    };
+    let asked = Manner {
+        mark: Some(mark),
+        ..manner(None)
+    };
+    acceptor.accept(&account(), Vec::new(), asked).await?;
+    assert_eq!(store.request(&id, "k").await?.as_deref(), Some("s"));
+    assert!(store.created_at(&due[0].comment_id).await?.is_some());
+    assert!(!store.forget(soon, soon).await?);
+    assert_eq!((store.request(&id, "k").await?, store.created_at(&due[0].comment_id).await?), (None, None));
+    Ok(())
+}
+
+async fn revisions_stay_in_order(runtime: Runtime) -> anyhow::Result<()> {
     let acceptor = Acceptor::open(&runtime).await?;
     let (first, second, third) = (None, Some("2026-11-24T11:00:00Z"), Some("2026-11-24T12:00:00Z"));
     let steps = [
