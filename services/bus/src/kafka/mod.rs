@@ -68,7 +68,8 @@ pub struct KafkaConfig {
     pub connect_timeout: Duration,
     /// How long a publish waits for the brokers before it fails transiently.
     pub publish_timeout: Duration,
-    /// A member that is silent for this long loses its partitions.
+    /// A member that is silent for this long loses its partitions. After an outage that lasted longer, it takes as long again until
+    /// the group goes on.
     pub session_timeout: Duration,
     /// Bytes that may wait in the producer.
     pub queue_bytes_max: usize,

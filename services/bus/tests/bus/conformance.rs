@@ -284,6 +284,8 @@ async fn members_share_a_group(fixture: &dyn Fixture) {
         }
     }
     assert!(assert_in_order(&handled).values().all(|count| *count == 50));
+    // A rebalance may repeat some; two members that both get everything repeat all.
+    assert!(handled.len() < 600, "{} deliveries of 400 records", handled.len());
     assert_eq!(lag_of(bus.as_ref(), "workers", Topic::Comments).await, 0);
 }
 
