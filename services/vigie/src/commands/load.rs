@@ -41,7 +41,7 @@ pub(crate) struct LoadArgs {
     #[arg(long, default_value_t = 2000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     comments: u32,
     /// How many of them may be unanswered at a time.
-    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, default_value_t = 128, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     in_flight: u32,
     /// Fail below so many comments per second.
     #[arg(long, value_name = "N")]
@@ -198,11 +198,12 @@ async fn drive(args: &LoadArgs, runtime: &Runtime, verdicts: &mut dyn Consumer, 
     let mut heard = Instant::now();
     while flow.verdicts.len() < total {
         anyhow::ensure!(!runtime.stop.is_cancelled(), "stopped after {} comments", flow.verdicts.len());
+        // A quarter of the window at a time: the services never run dry, and a batch is not a single row.
         let room = in_flight
             .saturating_sub(sent - flow.verdicts.len())
             .min(total - sent)
             .min(IMPORT_ROWS_MAX);
-        if room > 0 && (room == IMPORT_ROWS_MAX.min(in_flight) || sent + room == total || sent == flow.verdicts.len()) {
+        if room > 0 && (room >= (in_flight / 4).clamp(1, IMPORT_ROWS_MAX) || sent + room == total) {
             let rows = (sent..sent + room).map(row).collect::<anyhow::Result<Vec<_>>>()?;
             let outcome = importer.accept(&account, rows).await?;
             anyhow::ensure!(
