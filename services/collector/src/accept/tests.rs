@@ -123,7 +123,10 @@ async fn the_same_holds_on_postgresql() -> anyhow::Result<()> {
     assert_eq!(store.request(&id, "k").await?.as_deref(), Some("s"));
     assert!(store.created_at(&due[0].comment_id).await?.is_some());
     assert!(!store.forget(soon, soon).await?);
-    assert_eq!((store.request(&id, "k").await?, store.created_at(&due[0].comment_id).await?), (None, None));
+    assert_eq!(
+        (store.request(&id, "k").await?, store.created_at(&due[0].comment_id).await?),
+        (None, None)
+    );
     Ok(())
 }
 

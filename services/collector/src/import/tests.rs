@@ -224,7 +224,7 @@ fn csv_is_read_with_either_separator_and_mark() {
         Ok("Bravo; \"vraiment\"; à\r\ntous"),
     );
     check_csv(
-        &format!("\"platform\";\"account_id\";Post_ID; comment_id ;created_at;text;likes\nx;a;p;c;2026-11-20T09:12:03Z;;3"),
+        "\"platform\";\"account_id\";Post_ID; comment_id ;created_at;text;likes\nx;a;p;c;2026-11-20T09:12:03Z;;3",
         Ok(""),
     );
     let (line, row) = read(data(","), Format::Csv).remove(0).expect("a row");

@@ -263,7 +263,7 @@ async fn a_session_that_expires_is_refreshed_and_made_anew_when_that_fails() -> 
     assert_eq!(texts(&drain(&mut reader, None).await?.0), ["Bravo"]);
     assert_eq!(server.sessions(), (1, 0));
     server.lock().access += 1;
-    assert_eq!(reader.presence(&[root.clone()]).await?.len(), 1);
+    assert_eq!(reader.presence(std::slice::from_ref(&root)).await?.len(), 1);
     assert_eq!(server.sessions(), (1, 1));
     server.lock().access += 1;
     server.lock().lost_everything = true;

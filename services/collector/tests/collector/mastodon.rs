@@ -1,15 +1,13 @@
 //! Against a real server of the Mastodon API (`tests/peers/mastodon/run`): threads without a token, mentions with one, edits,
 //! deletions, faults of the server, crashes, a dead token, a report.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::support::{Running, account, config, histories, metric, published, runtime, secret, until};
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use support::{Running, account, config, histories, metric, published, runtime, secret, until};
 use tokio::sync::Mutex;
 use vigie_domain::{Action, Platform};
 use vigie_platforms::{ConnectorAccount, Subject};

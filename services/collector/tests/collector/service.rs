@@ -1,18 +1,16 @@
 //! The service on the embedded bus: webhook, import, replay.
 
-mod support;
-
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{Running, account, config, histories, metric, published, runtime, secret, until};
 use async_trait::async_trait;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use support::{Running, account, config, histories, metric, published, runtime, secret, until};
 use tower::ServiceExt as _;
 use vigie_bus::{Bus, BusError, Consumer, Lag, Record};
 use vigie_collector::import::{Format, Importer, Outcome, Row, RowError, rows};
@@ -241,7 +239,7 @@ async fn without_the_bus_the_sender_is_told_to_come_again() -> anyhow::Result<()
     assert!((metric(&running.runtime, "vigie_collector_errors_total", "bus") - 1.0).abs() < 0.1);
     running.stop().await?;
     // After that the same request is not known as answered.
-    let running = Running::start(config(), support::runtime(dir.path(), &accounts(dir.path())?).await?).await?;
+    let running = Running::start(config(), crate::support::runtime(dir.path(), &accounts(dir.path())?).await?).await?;
     let mut keyed = request("signed", row("1", "Bonjour").to_string());
     keyed.headers_mut().insert("Idempotency-Key", "k1".parse()?);
     assert_eq!(send(&running, keyed).await?.1["new"], 1);

@@ -1,5 +1,4 @@
 //! What the tests of the service share: a process with its collector, what it published, its metrics.
-#![expect(dead_code, reason = "each test uses a part of it")]
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -1,14 +1,15 @@
 //! Against a real AT Protocol network (`tests/peers/atproto/run`): threads without an account, notifications with one, deletions,
 //! hiding by threadgate, reporting.
 
-mod support;
-
+use crate::support::{Running, account, config, histories, metric, published, runtime, secret, until};
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use support::{Running, account, config, histories, metric, published, runtime, secret, until};
 use vigie_domain::{Action, Platform};
 use vigie_platforms::{Confirmation, ConnectorAccount, Subject};
 use vigie_runtime::testing::peer;
+
+/// URI and CID of a record.
+type Strong = (String, String);
 
 /// Somebody who is signed in at the PDS.
 struct Person {
@@ -58,12 +59,12 @@ impl Person {
         Ok(answer)
     }
 
-    /// A post, or an answer to `parent` in the thread of `root`; each is (uri, cid).
-    async fn post(&self, text: &str, answers: Option<(&(String, String), &(String, String))>) -> anyhow::Result<(String, String)> {
+    /// A post, or an answer to the second in the thread of the first.
+    async fn post(&self, text: &str, answers: Option<(&Strong, &Strong)>) -> anyhow::Result<Strong> {
         let mut record =
             json!({ "$type": "app.bsky.feed.post", "text": text, "langs": ["fr"], "createdAt": jiff::Timestamp::now().to_string() });
         if let Some((root, parent)) = answers {
-            let strong = |(uri, cid): &(String, String)| json!({ "uri": uri, "cid": cid });
+            let strong = |(uri, cid): &Strong| json!({ "uri": uri, "cid": cid });
             record["reply"] = json!({ "root": strong(root), "parent": strong(parent) });
         }
         let made = self
@@ -204,7 +205,8 @@ async fn a_reply_is_hidden_shown_again_and_reported() -> anyhow::Result<()> {
     assert_eq!(actor.confirm(Action::Hide, &first).await?, Confirmation::Absent);
     // At the same time, as two decisions may come: one record holds both.
     let (one, two) = tokio::join!(actor.act(Action::Hide, &first), actor.act(Action::Hide, &second));
-    (one?, two?);
+    one?;
+    two?;
     actor.act(Action::Hide, &first).await?;
     for on in [&first, &second] {
         assert_eq!(actor.confirm(Action::Hide, on).await?, Confirmation::Holds);
