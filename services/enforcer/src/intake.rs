@@ -1,4 +1,4 @@
-//! From [decisions] to the outbox of actions. Idempotent by decision: a redelivered one changes nothing.
+//! From `decisions` to the outbox of actions. Idempotent by decision: a redelivered one changes nothing.
 //!
 //! Delivery: at least once; a batch is one transaction, committed before the offsets are. Decisions on one comment arrive in the
 //! order in which they were taken. A newer one supersedes what older ones asked for and is not over yet, and asks for what is

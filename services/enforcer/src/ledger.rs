@@ -69,7 +69,7 @@ pub const fn bearable(platform: Platform, endpoint: Endpoint) -> i64 {
 /// What limits a rate: the platform and the configuration.
 #[derive(Debug, Clone, Copy)]
 pub struct Most {
-    /// As [`bearable`].
+    /// What a platform bears in five minutes.
     pub bearable: fn(Platform, Endpoint) -> i64,
     /// Of the configuration, in five minutes.
     pub configured: u32,

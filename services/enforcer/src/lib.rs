@@ -1,6 +1,6 @@
 //! Carries decisions out on the platforms.
 //!
-//! Consumes [decisions], those of people and those that review takes by policy; publishes every change of state to [enforcements].
+//! Consumes `decisions`, those of people and those that review takes by policy; publishes every change of state to `enforcements`.
 //! Delivery: at least once on both sides; a redelivered decision asks for nothing, and a change of state has a deterministic id. The
 //! tables of this service are the outbox of actions: an action is asked for under an idempotency key derived from its decision, is
 //! entered into the ledger before it is sent, and is confirmed by reading it back (see [`sender`]). A newer decision on a comment

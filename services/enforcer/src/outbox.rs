@@ -1,4 +1,4 @@
-//! The way of the changes of state to [enforcements]. A change and its outbox row are one transaction; the relay publishes unsent
+//! The way of the changes of state to `enforcements`. A change and its outbox row are one transaction; the relay publishes unsent
 //! rows in order and marks them. Delivery: at least once. A crash after the publication publishes again, under the same record id.
 
 use std::time::Duration;

@@ -48,7 +48,7 @@ async fn a_crash_at_any_step_neither_loses_nor_repeats_an_action() -> anyhow::Re
                 {
                     // Its future dropped in mid-await, as by kill -9; claims in PostgreSQL run out by themselves.
                     crashes += 1;
-                    assert!(crashes < 4, "{on:?} {fault:?} {call}: it never ends");
+                    assert!(crashes < 25, "{on:?} {fault:?} {call}: it never ends");
                     enforcer = open(&mut runtime, plenty(), &fake).await?;
                     deliver(&enforcer, &[&grave]).await?;
                 }
@@ -223,7 +223,7 @@ async fn a_crash_in_the_relay_loses_no_change_of_state() -> anyhow::Result<()> {
                     .is_err()
                 {
                     crashes += 1;
-                    assert!(crashes < 3, "{on:?} {trouble:?}");
+                    assert!(crashes < 25, "{on:?} {trouble:?}");
                     enforcer = open(&mut runtime, plenty(), &fake).await?;
                 }
             }

@@ -200,7 +200,11 @@ async fn a_refused_token_stops_its_account_only() -> anyhow::Result<()> {
             (first.clone(), Arc::new(refused.clone()) as Arc<dyn Actor>),
             (second.clone(), Arc::new(accepted.clone())),
         ]);
-        let enforcer = Enforcer::open(plenty(), &runtime, Actors::from_map(actors), fast()).await?;
+        let pace = vigie_enforcer::Pace {
+            refused_ms: 1_500,
+            ..fast()
+        };
+        let enforcer = Enforcer::open(plenty(), &runtime, Actors::from_map(actors), pace).await?;
         let mut elsewhere = verdict(&runtime, "c2", 0);
         elsewhere.comment.account = second.clone();
         let here = decide(&verdict(&runtime, "c1", 0), 0, Outcome::Hide, None);

@@ -17,7 +17,8 @@ use vigie_platforms::{Actor, Confirmation, PlatformError, Subject};
 use vigie_runtime::accounts::AccountConfig;
 use vigie_runtime::{Accounts, Handler as _, Runtime, record, testing};
 
-pub const SOON: Duration = Duration::from_secs(20);
+/// Far longer than anything takes, also on a busy machine.
+pub const SOON: Duration = Duration::from_secs(60);
 pub const EVERYTHING: [Action; 3] = [Action::Hide, Action::Unhide, Action::Report];
 pub const ACCOUNT: &str = "musee-test";
 pub const AUTHOR: &str = "did:plc:auteur-tres-personnel";
@@ -317,7 +318,7 @@ pub async fn finish(enforcer: &Enforcer, most: Duration) -> anyhow::Result<()> {
     }
 }
 
-/// Everything on [enforcements], by request, in order, doubles left out as consumers do.
+/// Everything on `enforcements`, by request, in order, doubles left out as consumers do.
 pub async fn published(runtime: &Runtime) -> anyhow::Result<BTreeMap<String, Vec<Enforcement>>> {
     let group = format!("test-{}", hex::encode(rand::random::<[u8; 4]>()));
     let mut consumer = runtime.bus.subscribe(&group, &[Topic::Enforcements]).await?;
