@@ -1,7 +1,10 @@
 //! Records that cannot be processed: they are listed without their text, shown escaped, given back.
 
+use std::sync::Arc;
+
 use vigie_bus::embedded::{EmbeddedBus, EmbeddedOptions};
-use vigie_bus::{Bus as _, Record};
+use vigie_bus::kafka::{KafkaBus, KafkaConfig};
+use vigie_bus::{Bus, Record};
 use vigie_domain::Topic;
 
 use crate::support::{Place, Process, eventually};
@@ -10,15 +13,38 @@ const POISON: &str = "{\"schema\":\"comment/1\",\"text\":\"Un secret \u{1b}[31m 
 
 #[test]
 fn are_listed_shown_and_given_back() -> anyhow::Result<()> {
+    check(&Place::new()?, None)
+}
+
+#[test]
+fn are_listed_shown_and_given_back_on_kafka() -> anyhow::Result<()> {
+    let Some(brokers) = vigie_runtime::testing::peer("KAFKA_BROKERS") else {
+        return Ok(());
+    };
     let place = Place::new()?;
+    let prefix = format!("cli-{}.", hex::encode(rand::random::<[u8; 6]>()));
+    place.configure(&format!(
+        "[bus.kafka]\nbrokers = \"{brokers}\"\nprefix = \"{prefix}\"\npartitions = 3\n"
+    ))?;
+    check(
+        &place,
+        Some(KafkaConfig {
+            brokers,
+            prefix,
+            ..KafkaConfig::default()
+        }),
+    )
+}
+
+fn check(place: &Place, kafka: Option<KafkaConfig>) -> anyhow::Result<()> {
     place.up()?.stop()?;
-    poison(&place)?;
+    poison(place, kafka)?;
     let process = place.up()?;
     eventually(|| given_up(&process) >= 1.0)?;
 
     let listed = place.run(&["dead-letters", "list"])?.success()?;
     assert!(
-        listed.contains("classifier  comments/0@") && listed.contains("1 dead letters, 0 of them given back"),
+        listed.contains("classifier  comments/") && listed.contains("1 dead letters, 0 of them given back"),
         "{listed}"
     );
     assert!(
@@ -60,9 +86,12 @@ fn given_up(process: &Process) -> f64 {
 }
 
 /// Puts a record that is no comment into the topic, as a foreign producer could.
-fn poison(place: &Place) -> anyhow::Result<()> {
+fn poison(place: &Place, kafka: Option<KafkaConfig>) -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        let bus = EmbeddedBus::open(&place.data().join("bus.db"), EmbeddedOptions::default()).await?;
+        let bus: Arc<dyn Bus> = match kafka {
+            Some(kafka) => KafkaBus::connect(kafka).await?,
+            None => EmbeddedBus::open(&place.data().join("bus.db"), EmbeddedOptions::default()).await?,
+        };
         let record = Record {
             key: "k".to_owned(),
             id: String::new(),
