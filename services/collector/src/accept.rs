@@ -1,6 +1,6 @@
 //! The one way in: what every source gives goes through [`Acceptor::accept`].
 //!
-//! Delivery: at least once. What is new is published to [comments] first; only when the bus has it is it recorded as known, together
+//! Delivery: at least once. What is new is published to `[comments]` first; only when the bus has it is it recorded as known, together
 //! with the position of the source, in one transaction. A crash before the publishing loses nothing, because the position is the
 //! old one; a crash after it publishes again, with the same record ids, by which consumers are idempotent.
 //!

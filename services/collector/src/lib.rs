@@ -1,6 +1,6 @@
 //! Takes comments in: polls the platforms, receives the signed webhook, imports files, replays a sample.
 //!
-//! Delivery: at least once into [comments]; every source goes the one way of [`mod@accept`]: recognise what is known, publish the
+//! Delivery: at least once into `[comments]`; every source goes the one way of `accept`: recognise what is known, publish the
 //! rest, and only then record it and the position of the source. kill -9 between any two of these loses nothing and leaves no gap.
 //!
 //! It does not judge and keeps no text: what it remembers are ids and times.

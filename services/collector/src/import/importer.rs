@@ -1,4 +1,4 @@
-//! Brings rows into [comments].
+//! Brings rows into `[comments]`.
 
 use anyhow::Context as _;
 use jiff::Timestamp;

@@ -1,7 +1,7 @@
 //! Comments from files: JSON Lines and CSV.
 //!
 //! [`rows`] reads a file row by row, in constant memory, and says of each bad row where it is and why; [`Importer::accept`] brings
-//! rows into [comments]. Reading is pure: no clock, no configuration; the same file gives the same rows everywhere.
+//! rows into `[comments]`. Reading is pure: no clock, no configuration; the same file gives the same rows everywhere.
 //!
 //! Delivery: at least once; what [`Importer::accept`] returned is durable. A rerun finds everything known and publishes nothing.
 //! A bad row never stops the others.
