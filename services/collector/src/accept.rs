@@ -33,6 +33,8 @@ const BATCH_BYTES_MAX: usize = 4 << 20;
 pub enum Patience {
     /// Until the process stops.
     UntilStopped,
+    /// So long: somebody waits for the answer, and can ask again.
+    For(Duration),
     /// Fail at the first error: the caller tells whoever asked.
     Once,
 }
@@ -175,6 +177,9 @@ impl Acceptor {
         if !records.is_empty() {
             match manner.patience {
                 Patience::UntilStopped => publish(runtime, Topic::Comments, records).await?,
+                Patience::For(limit) => tokio::time::timeout(limit, publish(runtime, Topic::Comments, records))
+                    .await
+                    .map_err(|_| BusError::Transient(format!("it took no comments for {} s", limit.as_secs())))??,
                 Patience::Once => runtime.bus.publish(Topic::Comments, records).await?,
             }
         }

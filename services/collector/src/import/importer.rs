@@ -1,5 +1,7 @@
 //! Brings rows into `[comments]`.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,6 +11,9 @@ use vigie_runtime::{Accounts, Runtime};
 use super::{Row, RowError};
 use crate::accept::{Acceptor, Fate, Manner, Patience};
 use crate::incoming::{Incoming, Origin};
+
+/// How long an import waits for a bus that is away or full.
+const BUS_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// What became of the rows of one call.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,8 +48,8 @@ impl Importer {
     /// Takes rows of `account` in, in order; each with its line. What it returns is durable; rows that were accepted once are `known`.
     ///
     /// # Errors
-    /// The account is not configured, the bus refuses for good or the process stops, or the database fails: the same rows can be
-    /// given again.
+    /// The account is not configured, the bus refuses for good or is away for longer than [`BUS_WAIT_MAX`], the process stops, or the
+    /// database fails: the same rows can be given again.
     pub async fn accept(&self, account: &AccountId, rows: Vec<(u64, Row)>) -> anyhow::Result<Outcome> {
         let account = self
             .accounts
@@ -66,7 +71,7 @@ impl Importer {
         self.acceptor.metrics().rejected(account.platform, outcome.rejected.len() as u64);
         let manner = Manner {
             origin: Origin::Import,
-            patience: Patience::UntilStopped,
+            patience: Patience::For(BUS_WAIT_MAX),
             mark: None,
             look_after: None,
         };
