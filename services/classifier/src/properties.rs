@@ -133,8 +133,20 @@ fn every_way_of_a_comment() {
         &[Reason::RuleHide, Reason::ScoreReview],
     );
     // The gravest calls for a person at once, whatever its act.
-    check(&[hit(Act::Incitement, Review, 5)], &[(Abusive, 0.1)], CALM, urgent, &[Reason::Urgent, Reason::RuleReview]);
-    check(&[hit(Act::Incitement, Signal, 5)], &[(Abusive, 0.1)], CALM, keep, &[Reason::Harmless]);
+    check(
+        &[hit(Act::Incitement, Review, 5)],
+        &[(Abusive, 0.1)],
+        CALM,
+        urgent,
+        &[Reason::Urgent, Reason::RuleReview],
+    );
+    check(
+        &[hit(Act::Incitement, Signal, 5)],
+        &[(Abusive, 0.1)],
+        CALM,
+        keep,
+        &[Reason::Harmless],
+    );
     // A score alone.
     check(&[], &[(Insult, 0.95)], CALM, hidden, &[Reason::ScoreHide]);
     check(&[], &[(Sexual, 0.95)], CALM, review, &[Reason::ScoreReview]);

@@ -36,7 +36,10 @@ fn verdicts(texts: &[&str]) -> Result<Vec<Verdict>, Box<dyn std::error::Error>> 
         "default".to_owned(),
         include_str!("../../../deploy/policies/default.toml").to_owned(),
     )]);
-    let policy = Policy::read_all(&files)?.remove("default").map(Arc::new).ok_or("no default policy")?;
+    let policy = Policy::read_all(&files)?
+        .remove("default")
+        .map(Arc::new)
+        .ok_or("no default policy")?;
     let input: String = texts.iter().map(|text| format!("{}\n", json!({ "text": text }))).collect();
     let mut output = Vec::new();
     classify(input.as_bytes(), &mut output, &engine, &policy, OnInvalid::Stop, |_| {}, |_| {})?;

@@ -1,4 +1,4 @@
-//! The service on the embedded bus, with the repository's small model and packs of its own.
+//! The service on the embedded bus, with the default model and packs of its own.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -39,7 +39,7 @@ fn config(dir: &Path) -> std::io::Result<Config> {
     std::fs::write(rules.join("essai.toml"), PACK)?;
     Ok(Config {
         rules,
-        model: testing::model("abuse-fr-use"),
+        model: testing::model("abuse-fr-e5"),
         onnxruntime: testing::library(),
         threads: 1,
         ..Config::default()
@@ -108,7 +108,7 @@ async fn comments_become_verdicts_and_poison_becomes_dead_letters() -> anyhow::R
     let mut out = runtime.bus.subscribe("test", &[Topic::Verdicts]).await?;
     let mut dead = runtime.bus.subscribe("test-dead", &[Topic::DeadLetters]).await?;
 
-    let insult = sample_comment("Espèce de gros connard, va te faire foutre.");
+    let insult = sample_comment("Le vigile est un connard");
     let threat = sample_comment("Demain je vais poser une bombe");
     let kind = sample_comment("Merci pour cette belle visite !");
     let poison = |payload: &[u8]| Record {

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-use regex::bytes::{Regex, RegexSet, RegexSetBuilder};
+use regex::bytes::Regex;
 use sha2::{Digest, Sha256};
 use vigie_domain::{Act, Platform, RuleAction, Target};
 
 use crate::context::Context;
 use crate::notation::expand;
 use crate::pack::{Accents, Pack, RawCases, RawContext, RawScope, line_of, read};
-use crate::pattern::{Classes, PatternError, SIZE_LIMIT_BYTES, compile, source};
+use crate::pattern::{Classes, PatternError, compile, source};
+use crate::prefilter::Prefilter;
 use crate::problem::Problem;
 use crate::view::{Lexicon, View};
 
@@ -26,7 +27,8 @@ pub struct Rulebook {
     /// Over `terms`, every run of a letter squeezed to one.
     pub(crate) squeezed: AhoCorasick,
     pub(crate) patterns: Vec<CompiledPattern>,
-    pub(crate) pattern_set: RegexSet,
+    /// Over `patterns`.
+    pub(crate) prefilter: Prefilter,
     pub(crate) lexicon: MaskedWords,
 }
 
@@ -440,13 +442,8 @@ impl Compiler {
 
     fn finish(self, files: &BTreeMap<String, String>) -> Result<Rulebook, Vec<Problem>> {
         let whole = |message: String| vec![Problem::error("rules", 1, format!("the packs are too large together: {message}"))];
-        let pattern_set = RegexSetBuilder::new(&self.sources)
-            .unicode(false)
-            .size_limit(SIZE_LIMIT_BYTES)
-            .dfa_size_limit(DFA_CACHE_BYTES)
-            .build()
-            .map_err(|error| whole(error.to_string()))?;
         let automaton = automaton(self.terms.iter().map(|term| term.folded.clone())).map_err(|error| whole(error.to_string()))?;
+        let prefilter = Prefilter::build(&self.sources).map_err(|error| whole(error.to_string()))?;
         let squeezed = automaton_of_squeezed(&self.terms).map_err(|error| whole(error.to_string()))?;
         Ok(Rulebook {
             version: version(files),
@@ -456,14 +453,11 @@ impl Compiler {
             automaton,
             squeezed,
             patterns: self.patterns,
-            pattern_set,
+            prefilter,
             lexicon: self.lexicon,
         })
     }
 }
-
-/// What the automaton of the patterns may cache.
-const DFA_CACHE_BYTES: usize = 32 << 20;
 
 fn automaton(terms: impl Iterator<Item = Vec<u8>>) -> Result<AhoCorasick, aho_corasick::BuildError> {
     AhoCorasick::builder()

@@ -1,6 +1,6 @@
 //! Rule packs to a matcher with spans into the original text.
 //!
-//! [`Rulebook::parse`] turns the text of packs into one matcher: an Aho-Corasick automaton over every form of every term, a set of regular
+//! [`Rulebook::parse`] turns the text of packs into one matcher: an Aho-Corasick automaton over every form of every term, regular
 //! expressions for the patterns, and allow-lists, guards and softening contexts around them. [`Rulebook::matches`] finds what the packs
 //! know in a text, however it is spelt: it looks at normalised copies (the `view` module) and answers with spans of the original.
 //!
@@ -20,6 +20,7 @@ mod matcher;
 mod notation;
 mod pack;
 mod pattern;
+mod prefilter;
 mod problem;
 mod view;
 

@@ -154,7 +154,7 @@ impl Rulebook {
         if copy.kind == CopyKind::Squeezed {
             return;
         }
-        for pattern in self.pattern_set.matches(&copy.view.text).iter().map(|at| &self.patterns[at]) {
+        for pattern in self.prefilter.candidates(&copy.view.text).into_iter().map(|at| &self.patterns[at]) {
             for hit in pattern.regex.find_iter(&copy.view.text).take(PATTERN_TRIES_MAX) {
                 let range = hit.range();
                 if !range.is_empty() && copy.is_news(&range) {

@@ -1,7 +1,8 @@
 //! The patterns of the packs to regular expressions over folded text.
 //!
 //! On top of the syntax of the `regex` crate: `<name>` is the class of that name (one of its items, each a pattern), `<0-3>` is up to
-//! three whole words, `<..>` is anything in the same sentence. Accents are folded, an apostrophe is a space, and the pattern begins and ends at
+//! three whole words, `<..>` is anything in the same sentence. Accents are folded, an apostrophe is a space, a space also
+//! matches a comma and a space, and the pattern begins and ends at
 //! the boundary of a word.
 
 use std::collections::BTreeMap;
@@ -47,12 +48,16 @@ pub(crate) fn compile(source: &str) -> Result<Regex, PatternError> {
     RegexBuilder::new(source)
         .unicode(false)
         .size_limit(SIZE_LIMIT_BYTES)
+        .dfa_size_limit(DFA_CACHE_BYTES)
         .build()
         .map_err(|error| PatternError::new(format!("not a pattern: {}", error.to_string().lines().last().unwrap_or_default())))
 }
 
 /// Compiled expressions may be this large.
-pub(crate) const SIZE_LIMIT_BYTES: usize = 256 << 20;
+const SIZE_LIMIT_BYTES: usize = 64 << 20;
+
+/// What the automaton of one expression may cache: beyond it, searching becomes slow, not wrong.
+const DFA_CACHE_BYTES: usize = 4 << 20;
 
 fn expand(pattern: &str, classes: &Classes, depth: usize) -> Result<String, PatternError> {
     if depth > DEPTH_MAX {
@@ -60,6 +65,7 @@ fn expand(pattern: &str, classes: &Classes, depth: usize) -> Result<String, Patt
     }
     let mut out = String::with_capacity(pattern.len() * 2);
     let mut rest = pattern;
+    let mut in_set = false;
     while let Some(c) = rest.chars().next() {
         rest = &rest[c.len_utf8()..];
         match c {
@@ -79,6 +85,16 @@ fn expand(pattern: &str, classes: &Classes, depth: usize) -> Result<String, Patt
                     None => out.push_str(&named(name, classes, depth)?),
                 }
             }
+            '[' if !in_set => {
+                in_set = true;
+                out.push(c);
+            }
+            ']' if in_set => {
+                in_set = false;
+                out.push(c);
+            }
+            // A comma may stand where a pattern has a space: « dehors, les … ».
+            ' ' | '\'' | '\u{2019}' if !in_set && !rest.starts_with(['?', '*', '+', '{']) => out.push_str(",? "),
             '\'' | '\u{2019}' => out.push(' '),
             c if c.is_ascii() => out.push(c),
             c if kind(c) == Kind::Nothing => {}
@@ -166,6 +182,8 @@ mod tests {
         assert!(!found("je vais<0-2> <tuer>", "je vais tous un par un les tuer"));
         assert!(found("je vais <0-2>tuer", "je vais, vous \"tous\" tuer"));
         assert!(found("(?:vont |va )<0-2>payer", "ta fille va vite payer"));
+        assert!(found("dehors les <tuer>", "dehors, les tuer"));
+        assert!(!found("dehors[ ;]les", "dehors, les"));
         assert!(found("demain<0-3>", "demain, je viens"));
         assert!(!found("juifs<0-2> ?nez", "juifs ou pas, venez"));
         assert!(found("bombe<..>musée", "une bombe dans votre musee"));

@@ -1,0 +1,130 @@
+"""The network: a BERT-like encoder with mean pooling and one logit per head, in plain torch, and how its first weights are read.
+
+`config.json`, `tokenizer.json` and a 4-bit pack `*.npz` lie in one folder. In the pack a matrix `name` is `name::q` (two 4-bit values a
+byte, blocks of 32: low halves first), `name::d` (scale per block) and `name::s` (shape); vectors are as they are.
+"""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Shape:
+    vocabulary: int
+    hidden: int
+    layers: int
+    attention_heads: int
+    intermediate: int
+    positions: int
+    padding: int
+
+    @classmethod
+    def read(cls, path):
+        config = json.loads(path.read_text(encoding="utf-8"))
+        names = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "max_position_embeddings", "pad_token_id")
+        return cls(*(config[name] for name in names))
+
+
+class Layer(nn.Module):
+    def __init__(self, shape, dropout):
+        super().__init__()
+        self.attention_heads, self.dropout = shape.attention_heads, dropout
+        self.query, self.key, self.value, self.output = (nn.Linear(shape.hidden, shape.hidden) for _ in range(4))
+        self.attention_norm, self.output_norm = (nn.LayerNorm(shape.hidden, eps=1e-12) for _ in range(2))
+        self.rise, self.fall = nn.Linear(shape.hidden, shape.intermediate), nn.Linear(shape.intermediate, shape.hidden)
+
+    def forward(self, states, bias):
+        texts, tokens, hidden = states.shape
+        query, key, value = (
+            part(states).view(texts, tokens, self.attention_heads, hidden // self.attention_heads).transpose(1, 2)
+            for part in (self.query, self.key, self.value)
+        )
+        weights = torch.softmax(query @ key.transpose(-1, -2) * (hidden // self.attention_heads) ** -0.5 + bias, dim=-1)
+        mixed = (self.drop(weights) @ value).transpose(1, 2).reshape(texts, tokens, hidden)
+        states = self.attention_norm(states + self.drop(self.output(mixed)))
+        return self.output_norm(states + self.drop(self.fall(nn.functional.gelu(self.rise(states)))))
+
+    def drop(self, states):
+        return nn.functional.dropout(states, self.dropout, self.training)
+
+
+class Classifier(nn.Module):
+    """Token ids and mask (int64, [texts, tokens]) to logits ([texts, heads])."""
+
+    def __init__(self, shape, heads, dropout=0.1):
+        super().__init__()
+        self.words, self.positions = nn.Embedding(shape.vocabulary, shape.hidden), nn.Embedding(shape.positions, shape.hidden)
+        self.kind = nn.Parameter(torch.zeros(shape.hidden))
+        self.norm = nn.LayerNorm(shape.hidden, eps=1e-12)
+        self.layers = nn.ModuleList(Layer(shape, dropout) for _ in range(shape.layers))
+        self.heads = nn.Linear(shape.hidden, heads)
+
+    def embed(self, ids):
+        return self.norm(self.words(ids) + self.positions.weight[: ids.shape[1]] + self.kind)
+
+    def forward(self, ids, mask):
+        present = mask.to(torch.float32)
+        bias = (1.0 - present)[:, None, None, :] * -10000.0
+        states = self.embed(ids)
+        for layer in self.layers:
+            states = layer(states, bias)
+        weights = present[:, :, None]
+        return self.heads((states * weights).sum(1) / weights.sum(1).clamp(min=1.0))
+
+    def freeze(self, layers):
+        """Embeddings and the lowest `layers` keep their weights; autograd then stops there."""
+        for part in (self.words, self.positions, self.norm, *self.layers[:layers]):
+            part.requires_grad_(False)
+        self.kind.requires_grad_(False)
+
+
+def unpack(path):
+    """The arrays of a 4-bit pack in float32."""
+    packed, state = np.load(path), {}
+    for key in packed.files:
+        if key.endswith("::q"):
+            name = key.removesuffix("::q")
+            blocks, scale, shape = packed[key], packed[name + "::d"].astype(np.float32), tuple(packed[name + "::s"])
+            low, high = (blocks & 15).astype(np.float32) - 8, (blocks >> 4).astype(np.float32) - 8
+            state[name] = (np.concatenate([low, high], 1) * scale[:, None]).reshape(shape)
+        elif not key.endswith(("::d", "::s")):
+            state[key] = packed[key]
+    return state
+
+
+LAYER_NAMES = {
+    "query": "attention.self.query",
+    "key": "attention.self.key",
+    "value": "attention.self.value",
+    "output": "attention.output.dense",
+    "attention_norm": "attention.output.LayerNorm",
+    "rise": "intermediate.dense",
+    "fall": "output.dense",
+    "output_norm": "output.LayerNorm",
+}
+
+
+def load_first_weights(model, folder):
+    """Fills everything but the heads from the pack in `folder`."""
+    packs = sorted(folder.glob("*.npz"))
+    if len(packs) != 1:
+        raise SystemExit(f"{folder} must hold exactly one .npz with the first weights, it holds {len(packs)}")
+    given = {name: torch.from_numpy(np.array(value, dtype=np.float32)) for name, value in unpack(packs[0]).items()}
+    state = {
+        "words.weight": given["embeddings.word_embeddings.weight"],
+        "positions.weight": given["embeddings.position_embeddings.weight"],
+        "kind": given["embeddings.token_type_embeddings.weight"][0],
+        "norm.weight": given["embeddings.LayerNorm.weight"],
+        "norm.bias": given["embeddings.LayerNorm.bias"],
+    }
+    for index in range(len(model.layers)):
+        for own, theirs in LAYER_NAMES.items():
+            for part in ("weight", "bias"):
+                state[f"layers.{index}.{own}.{part}"] = given[f"encoder.layer.{index}.{theirs}.{part}"]
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    if unexpected or set(missing) != {"heads.weight", "heads.bias"}:
+        raise SystemExit(f"the first weights do not fit: missing {missing}, too many {unexpected}")

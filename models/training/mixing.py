@@ -1,0 +1,150 @@
+"""Which labelled comments are trained on, with which weights, and what each label of theirs says about the heads.
+
+A comment is a dict as in the files (`text`, `labels`, perhaps `targets`, `parent`, `twin`). What a source does not say is unknown
+and masked. Two things are concluded: an acceptable comment (toxic = 0) commits none of the acts of ENTAILED; a comment that aims at
+nobody because it is acceptable has no targets.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+from labels import LABELS
+
+HEADS = [label.name for label in LABELS]
+# Acts that are abuse by definition: what is known to be acceptable has none of them.
+ENTAILED = ("hate", "threat", "incitement", "denial", "terror-apology", "doxxing", "harassment", "insult")
+# Groups as the other sources name them. A target without a head says that the comment aims at somebody else.
+TARGETS = {
+    "race": "target-origin",
+    "immigrant": "target-origin",
+    "religion": "target-religion",
+    "muslim": "target-religion",
+    "jew": "target-religion",
+    "christian": "target-religion",
+    "gender": "target-sex",
+    "trans": "target-gender-identity",
+    "orientation": "target-orientation",
+    "disability": "target-disability",
+    "political": "target-political",
+}
+KEYS = {"doxx": "doxxing", "misogyny": "target-sex"}
+# One-sided labels teach the source instead of the label.
+MASKED = {
+    "more_gahd_de": ("toxic",),
+    "more_stormfront_en": ("toxic",),
+    "more_hatexplain_en": ("toxic",),
+    "more_foxnews_en": ("toxic",),
+    "more_edos_en": ("toxic", "threat"),
+    "mlma_fr": ("threat",),
+    "mlma_en": ("threat",),
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file of train/: how often its lines are drawn, against once, and how much each counts in the loss."""
+
+    draws: float
+    weight: float = 1.0
+
+
+# French first; real comments are few and drawn often. The other languages come in small doses for rare labels and real registers.
+SOURCES = {
+    "toxifrench_agree": Source(5.0),
+    "rtplx_fr": Source(2.0),
+    "jigsaw_fr": Source(1.5),
+    "mlma_fr": Source(0.7, 0.5),
+    "umsab_fr": Source(0.6),
+    "synthetic_fr": Source(0.5, 0.5),
+    "written_contrast": Source(2.0),
+    "written_insult_criticism": Source(2.0),
+    "written_ordinary": Source(1.5),
+    "written_origin_religion": Source(2.0),
+    "written_sex_orientation_disability": Source(2.0),
+    "written_threats": Source(2.0),
+    "surge_en": Source(1.5),
+    "jigsaw_en": Source(0.5),
+    "more_jigsaw_wiki_en": Source(0.3),
+    "davidson_en": Source(0.03, 0.5),
+    "more_hatexplain_en": Source(0.05),
+    "more_edos_en": Source(0.08),
+    "more_paradetox_en": Source(0.03),
+}
+# Lines with a rare label are drawn this many times more often.
+RARE = {"threat": 2.0, "doxxing": 3.0, "terror-apology": 3.0, "denial": 2.0, "distress": 3.0, "sexual": 2.0, "spam": 1.5, "harassment": 1.5}
+# One group of near-identical lines in HELD_OUT_OF is kept aside for calibration, the same in every run.
+HELD_OUT_OF = 6
+
+
+def is_held_out(row):
+    """Whether a line of train/ is kept for calibration: decided by its twin set, so that near-identical lines stay together."""
+    key = row.get("twin") or row["text"]
+    return hashlib.sha256(key.encode("utf-8")).digest()[0] % HELD_OUT_OF == 0
+
+
+def read_lines(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def truth(row, masked=()):
+    """1, 0 or NaN (unknown) for every head, float32."""
+    given = {key: value for key, value in row["labels"].items() if key not in masked}
+    values = dict.fromkeys(HEADS, np.nan)
+    for label in LABELS:
+        if label.target is None and label.key in given:
+            values[label.name] = given[label.key]
+    for key, head in KEYS.items():
+        if key in given:
+            values[head] = given[key]
+    for key, head in TARGETS.items():
+        if given.get(key) == 1:
+            values[head] = 1
+    toxic = given.get("toxic")
+    if toxic == 0:
+        for head in HEADS:
+            if np.isnan(values[head]) and (head in ENTAILED or head.startswith("target-")):
+                values[head] = 0
+    elif toxic == 1 and row.get("targets"):
+        for label in LABELS:
+            if label.target is not None:
+                own = any(name.startswith(label.target) or TARGETS.get(name) == label.name for name in row["targets"])
+                values[label.name] = int(own)
+    return np.array([values[head] for head in HEADS], dtype=np.float32)
+
+
+class Pool:
+    """All lines that may be drawn, with truth, weight in the loss and expected number of draws in one pass."""
+
+    def __init__(self, folder, sources=None):
+        sources = SOURCES if sources is None else sources
+        self.rows, truths, weights, draws, self.french = [], [], [], [], []
+        for name, source in sources.items():
+            path = folder / "train" / f"{name}.jsonl"
+            if not path.exists():
+                raise SystemExit(f"{path} is missing: give a folder with the files of mixing.py's SOURCES, or change that table")
+            for row in read_lines(path):
+                if is_held_out(row):
+                    continue
+                values = truth(row, MASKED.get(name, ()))
+                if np.isnan(values).all():
+                    continue
+                rare = max([boost for head, boost in RARE.items() if values[HEADS.index(head)] == 1], default=1.0)
+                self.rows.append(row)
+                self.french.append(row.get("lang", "fr") == "fr")
+                truths.append(values)
+                weights.append(source.weight)
+                draws.append(source.draws * rare)
+        self.truth, self.weights, self.draws = np.stack(truths), np.array(weights, dtype=np.float32), np.array(draws)
+        self.french = np.array(self.french)
+
+    def draw(self, random, count, french_only):
+        """Indices of `count` lines: the whole part of the expected draws for certain, the rest by lot, as often as needed."""
+        draws = self.draws * self.french if french_only else self.draws
+        expected = draws * (count / draws.sum())
+        times = np.floor(expected) + (random.random(len(draws)) < expected % 1)
+        indices = np.repeat(np.arange(len(draws)), times.astype(int))
+        random.shuffle(indices)
+        return indices
