@@ -1,7 +1,7 @@
 //! The engine and the offline run, on the repository's rules and small model.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -210,35 +210,5 @@ fn a_deleted_comment_is_kept_without_scores() -> Outcome {
         (Route::Keep, [Reason::DeletedUpstream].as_slice())
     );
     assert!(verdict.scores.0.is_empty() && verdict.rules.is_empty() && verdict.comment.text.is_empty() && !verdict.audit.selected);
-    Ok(())
-}
-
-#[test]
-fn memory_does_not_grow_with_the_input() -> Outcome {
-    let engine = engine()?;
-    let line = format!("{}\n", json!({"text": "Bonjour le musée"}));
-    let resident = || -> std::io::Result<u64> {
-        let pages = std::fs::read_to_string("/proc/self/statm")?;
-        Ok(pages.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096)
-    };
-    let pass = |lines: usize| -> anyhow::Result<Summary> {
-        let input = std::iter::repeat_n(line.as_bytes(), lines).fold(Box::new(std::io::empty()) as Box<dyn Read>, |chain, line| {
-            Box::new(chain.chain(line))
-        });
-        classify(
-            BufReader::new(input),
-            std::io::sink(),
-            &engine,
-            &policy()?,
-            OnInvalid::Stop,
-            |_| {},
-            |_| {},
-        )
-    };
-    pass(300)?;
-    let before = resident()?;
-    assert_eq!(pass(2000)?.verdicts, 2000);
-    let grown = resident()?.saturating_sub(before);
-    assert!(grown < 32 << 20, "{grown} bytes more after 2000 lines");
     Ok(())
 }

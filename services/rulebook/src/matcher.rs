@@ -154,17 +154,20 @@ impl Rulebook {
         if copy.kind == CopyKind::Squeezed {
             return;
         }
-        for pattern in self.prefilter.candidates(&copy.view.text).into_iter().map(|at| &self.patterns[at]) {
-            for hit in pattern.regex.find_iter(&copy.view.text).take(PATTERN_TRIES_MAX) {
-                let range = hit.range();
-                if !range.is_empty() && copy.is_news(&range) {
-                    let span = copy.view.original(&range);
-                    found.push(Found {
-                        entry: pattern.entry,
-                        copy: index,
-                        range,
-                        span,
-                    });
+        for window in windows(&copy.view.text) {
+            let text = &copy.view.text[window.clone()];
+            for pattern in self.prefilter.candidates(text).into_iter().map(|at| &self.patterns[at]) {
+                for hit in pattern.regex.find_iter(text).take(PATTERN_TRIES_MAX) {
+                    let range = window.start + hit.start()..window.start + hit.end();
+                    if !range.is_empty() && copy.is_news(&range) {
+                        let span = copy.view.original(&range);
+                        found.push(Found {
+                            entry: pattern.entry,
+                            copy: index,
+                            range,
+                            span,
+                        });
+                    }
                 }
             }
         }
@@ -249,6 +252,8 @@ impl Rulebook {
     }
 }
 
+/// Patterns are tried on parts of at least so many bytes.
+const WINDOW_BYTES: usize = 512;
 /// A term of so many bytes may stand inside joined letters.
 const LONG_TERM_BYTES: usize = 5;
 
@@ -330,6 +335,28 @@ fn holds_in(limit: &ScopeLimit, scope: &Scope<'_>) -> bool {
         && one_of(&limit.account, scope.account.map(AccountId::as_str))
         && (limit.platform.is_empty() || scope.platform.is_some_and(|platform| limit.platform.contains(&platform)))
         && (limit.language.is_empty() || limit.language.iter().any(language))
+}
+
+/// Cuts a long text where sentences end, so that few patterns are tried on each part: a pattern is about one sentence. A sentence that
+/// is longer than two windows is cut where it is.
+fn windows(text: &[u8]) -> Vec<Range<usize>> {
+    let mut windows = Vec::new();
+    let mut start = 0;
+    while text.len() - start > 2 * WINDOW_BYTES {
+        let ends = |byte: &u8| matches!(byte, b'.' | b'!' | b'?' | b'\n');
+        let search = &text[start + WINDOW_BYTES..start + 2 * WINDOW_BYTES];
+        let spaces = |byte: &u8| *byte == b' ';
+        let cut = search
+            .iter()
+            .position(ends)
+            .or_else(|| search.iter().rposition(spaces))
+            .unwrap_or(WINDOW_BYTES - 1);
+        let end = start + WINDOW_BYTES + cut + 1;
+        windows.push(start..end);
+        start = end;
+    }
+    windows.push(start..text.len());
+    windows
 }
 
 /// Whether every accent of the text is one of the term's. Texts of another length (held letters) pass.
