@@ -196,22 +196,28 @@ pub struct UnknownCategory {
 impl std::str::FromStr for Act {
     type Err = UnknownCategory;
     fn from_str(name: &str) -> Result<Self, UnknownCategory> {
-        Self::ALL.into_iter().find(|act| act.as_str() == name).ok_or_else(|| UnknownCategory {
-            kind: "act",
-            name: name.to_owned(),
-            known: Self::ALL.map(Self::as_str).join(", "),
-        })
+        Self::ALL
+            .into_iter()
+            .find(|act| act.as_str() == name)
+            .ok_or_else(|| UnknownCategory {
+                kind: "act",
+                name: name.to_owned(),
+                known: Self::ALL.map(Self::as_str).join(", "),
+            })
     }
 }
 
 impl std::str::FromStr for Target {
     type Err = UnknownCategory;
     fn from_str(name: &str) -> Result<Self, UnknownCategory> {
-        Self::ALL.into_iter().find(|target| target.as_str() == name).ok_or_else(|| UnknownCategory {
-            kind: "target",
-            name: name.to_owned(),
-            known: Self::ALL.map(Self::as_str).join(", "),
-        })
+        Self::ALL
+            .into_iter()
+            .find(|target| target.as_str() == name)
+            .ok_or_else(|| UnknownCategory {
+                kind: "target",
+                name: name.to_owned(),
+                known: Self::ALL.map(Self::as_str).join(", "),
+            })
     }
 }
 

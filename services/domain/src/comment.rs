@@ -171,7 +171,11 @@ impl Comment {
     /// The instant that orders the revisions of one comment: the deletion, else the last edit, else the publication.
     #[must_use]
     pub fn revised_at(&self) -> Timestamp {
-        self.deleted.as_ref().map(|tombstone| tombstone.at).or(self.edited_at).unwrap_or(self.created_at)
+        self.deleted
+            .as_ref()
+            .map(|tombstone| tombstone.at)
+            .or(self.edited_at)
+            .unwrap_or(self.created_at)
     }
 }
 

@@ -35,7 +35,13 @@ impl WireRecord for DeadLetter {
     const MAJOR: u32 = 1;
 
     fn record_id(&self) -> RecordId {
-        RecordId::derive(&["dead-letter", &self.service, &self.topic, &self.partition.to_string(), &self.offset.to_string()])
+        RecordId::derive(&[
+            "dead-letter",
+            &self.service,
+            &self.topic,
+            &self.partition.to_string(),
+            &self.offset.to_string(),
+        ])
     }
 
     fn key(&self) -> &CommentId {

@@ -15,7 +15,10 @@ pub fn canonical_json(value: &Value) -> String {
         Value::Object(fields) => {
             let mut keys: Vec<&String> = fields.keys().collect();
             keys.sort();
-            let body: Vec<String> = keys.into_iter().map(|key| format!("{}:{}", Value::String(key.clone()), canonical_json(&fields[key]))).collect();
+            let body: Vec<String> = keys
+                .into_iter()
+                .map(|key| format!("{}:{}", Value::String(key.clone()), canonical_json(&fields[key])))
+                .collect();
             format!("{{{}}}", body.join(","))
         }
         Value::Array(items) => format!("[{}]", items.iter().map(canonical_json).collect::<Vec<_>>().join(",")),
@@ -48,7 +51,10 @@ mod tests {
         let first = link(GENESIS, &capture)?;
         assert_eq!(first, "00c9727a94dd9b51d1f9173cc0802c9723f424e5129f339da8dde51b645e96b9");
         let decision: Value = serde_json::from_str(r#"{"at":"2026-11-23T10:02:00Z","seq":2,"type":"decision","verdict":"retirer"}"#)?;
-        assert_eq!(link(&first, &decision)?, "842992b8125dfa0dea118f1571e7cdb6670ee4755a22fa0c2ac147def04478ab");
+        assert_eq!(
+            link(&first, &decision)?,
+            "842992b8125dfa0dea118f1571e7cdb6670ee4755a22fa0c2ac147def04478ab"
+        );
         Ok(())
     }
 }

@@ -224,7 +224,10 @@ mod tests {
         assert!(PostId::new(" ").is_err());
         assert!(PostId::new("a\nb").is_err());
         assert!(PostId::new("x".repeat(ID_BYTES_MAX + 1)).is_err());
-        assert_eq!(PostId::new("at://did:plc:x/app.bsky.feed.post/3k").map(String::from).as_deref(), Ok("at://did:plc:x/app.bsky.feed.post/3k"));
+        assert_eq!(
+            PostId::new("at://did:plc:x/app.bsky.feed.post/3k").map(String::from).as_deref(),
+            Ok("at://did:plc:x/app.bsky.feed.post/3k")
+        );
     }
 
     #[test]

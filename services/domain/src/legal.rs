@@ -98,6 +98,9 @@ impl LegalBasis {
 impl std::str::FromStr for LegalBasis {
     type Err = String;
     fn from_str(code: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|basis| basis.as_str() == code).ok_or_else(|| format!("unknown legal basis `{code}`"))
+        Self::ALL
+            .into_iter()
+            .find(|basis| basis.as_str() == code)
+            .ok_or_else(|| format!("unknown legal basis `{code}`"))
     }
 }

@@ -73,14 +73,19 @@ impl std::fmt::Display for Platform {
 
 /// A name that is no platform's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown platform `{0}`; known: facebook, instagram, threads, youtube, x, tiktok, linkedin, mastodon, bluesky, telegram, wordpress, discourse, rss, generic")]
+#[error(
+    "unknown platform `{0}`; known: facebook, instagram, threads, youtube, x, tiktok, linkedin, mastodon, bluesky, telegram, wordpress, discourse, rss, generic"
+)]
 pub struct UnknownPlatform(pub String);
 
 impl std::str::FromStr for Platform {
     type Err = UnknownPlatform;
     fn from_str(text: &str) -> Result<Self, UnknownPlatform> {
         let lower = text.trim().to_lowercase();
-        Self::ALL.into_iter().find(|platform| platform.as_str() == lower).ok_or_else(|| UnknownPlatform(text.chars().take(40).collect()))
+        Self::ALL
+            .into_iter()
+            .find(|platform| platform.as_str() == lower)
+            .ok_or_else(|| UnknownPlatform(text.chars().take(40).collect()))
     }
 }
 

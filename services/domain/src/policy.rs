@@ -171,7 +171,10 @@ impl Policy {
     pub fn read_all(files: &BTreeMap<String, String>) -> Result<BTreeMap<String, Self>, PolicyError> {
         let mut tables = BTreeMap::new();
         for (id, content) in files {
-            let table: toml::Table = toml::from_str(content).map_err(|error| PolicyError::Syntax { id: id.clone(), message: error.to_string() })?;
+            let table: toml::Table = toml::from_str(content).map_err(|error| PolicyError::Syntax {
+                id: id.clone(),
+                message: error.to_string(),
+            })?;
             tables.insert(id.clone(), table);
         }
         tables.keys().map(|id| Ok((id.clone(), resolve(id, &tables)?))).collect()
@@ -180,7 +183,11 @@ impl Policy {
     /// The stratum of a score in [0, 1].
     #[must_use]
     pub fn stratum(&self, score: f64) -> &Stratum {
-        self.audit.strata.iter().find(|stratum| score < stratum.below).unwrap_or_else(|| self.audit.strata.last().expect("validated: at least one stratum"))
+        self.audit
+            .strata
+            .iter()
+            .find(|stratum| score < stratum.below)
+            .unwrap_or_else(|| self.audit.strata.last().expect("validated: at least one stratum"))
     }
 }
 
@@ -197,20 +204,36 @@ fn resolve(id: &str, tables: &BTreeMap<String, toml::Table>) -> Result<Policy, P
     loop {
         let table = &tables[&current];
         merge_missing(&mut merged, table);
-        let Some(parent) = table.get("inherits").and_then(toml::Value::as_str) else { break };
+        let Some(parent) = table.get("inherits").and_then(toml::Value::as_str) else {
+            break;
+        };
         if !tables.contains_key(parent) {
-            return Err(PolicyError::Parent { id: id.to_owned(), parent: parent.to_owned(), problem: "is not there: add the file or correct the name" });
+            return Err(PolicyError::Parent {
+                id: id.to_owned(),
+                parent: parent.to_owned(),
+                problem: "is not there: add the file or correct the name",
+            });
         }
         if chain.iter().any(|seen| seen == parent) {
-            return Err(PolicyError::Parent { id: id.to_owned(), parent: parent.to_owned(), problem: "inherits from it in turn: break the circle" });
+            return Err(PolicyError::Parent {
+                id: id.to_owned(),
+                parent: parent.to_owned(),
+                problem: "inherits from it in turn: break the circle",
+            });
         }
         chain.push(parent.to_owned());
         current = parent.to_owned();
     }
     merged.remove("inherits");
     merged.insert("id".to_owned(), toml::Value::String(id.to_owned()));
-    let policy: Policy = merged.try_into().map_err(|error: toml::de::Error| PolicyError::Syntax { id: id.to_owned(), message: error.to_string() })?;
-    validate(&policy).map_err(|message| PolicyError::Value { id: id.to_owned(), message })?;
+    let policy: Policy = merged.try_into().map_err(|error: toml::de::Error| PolicyError::Syntax {
+        id: id.to_owned(),
+        message: error.to_string(),
+    })?;
+    validate(&policy).map_err(|message| PolicyError::Value {
+        id: id.to_owned(),
+        message,
+    })?;
     Ok(policy)
 }
 
@@ -229,25 +252,40 @@ fn merge_missing(into: &mut toml::Table, from: &toml::Table) {
 
 fn validate(policy: &Policy) -> Result<(), String> {
     if let Some(act) = policy.automatic.hide.iter().find(|act| needs_human(**act)) {
-        return Err(format!("automatic.hide names `{}`, which always needs a human: remove it", act.as_str()));
+        return Err(format!(
+            "automatic.hide names `{}`, which always needs a human: remove it",
+            act.as_str()
+        ));
     }
     let strata = &policy.audit.strata;
-    let last = strata.last().ok_or("audit.strata is empty: name at least one stratum with below = 1.01")?;
+    let last = strata
+        .last()
+        .ok_or("audit.strata is empty: name at least one stratum with below = 1.01")?;
     if last.below <= 1.0 {
-        return Err(format!("audit.strata: the last stratum `{}` ends at {}: scores above have none; set below = 1.01", last.name, last.below));
+        return Err(format!(
+            "audit.strata: the last stratum `{}` ends at {}: scores above have none; set below = 1.01",
+            last.name, last.below
+        ));
     }
     if !strata.is_sorted_by(|a, b| a.below < b.below) {
         return Err("audit.strata must be in ascending order of `below`".to_owned());
     }
     for stratum in strata {
         if !(stratum.probability > 0.0 && stratum.probability <= 1.0) {
-            return Err(format!("audit.strata `{}`: probability is {}, it must be over 0 and at most 1: every comment can be drawn", stratum.name, stratum.probability));
+            return Err(format!(
+                "audit.strata `{}`: probability is {}, it must be over 0 and at most 1: every comment can be drawn",
+                stratum.name, stratum.probability
+            ));
         }
     }
     for (label, threshold) in &policy.thresholds {
-        let in_range = (0.0..=1.0).contains(&threshold.review) && threshold.hide.is_none_or(|hide| (threshold.review..=1.0).contains(&hide));
+        let in_range =
+            (0.0..=1.0).contains(&threshold.review) && threshold.hide.is_none_or(|hide| (threshold.review..=1.0).contains(&hide));
         if !in_range {
-            return Err(format!("thresholds.{}: review and hide must be in 0..1, hide not below review", label.as_str()));
+            return Err(format!(
+                "thresholds.{}: review and hide must be in 0..1, hide not below review",
+                label.as_str()
+            ));
         }
     }
     Ok(())
@@ -275,7 +313,10 @@ removed_days = 365
 "#;
 
     fn read(museum: &str) -> Result<BTreeMap<String, Policy>, PolicyError> {
-        Policy::read_all(&BTreeMap::from([("default".to_owned(), DEFAULT.to_owned()), ("museum".to_owned(), museum.to_owned())]))
+        Policy::read_all(&BTreeMap::from([
+            ("default".to_owned(), DEFAULT.to_owned()),
+            ("museum".to_owned(), museum.to_owned()),
+        ]))
     }
 
     #[test]
@@ -283,7 +324,10 @@ removed_days = 365
         let policies = read("inherits = \"default\"\n[automatic]\nhide_per_day = 5\n")?;
         let museum = &policies["museum"];
         assert_eq!((museum.automatic.hide_per_day, museum.automatic.hide.len()), (5, 2));
-        assert_eq!((museum.stratum(0.0).name.as_str(), museum.stratum(1.0).name.as_str()), ("low", "high"));
+        assert_eq!(
+            (museum.stratum(0.0).name.as_str(), museum.stratum(1.0).name.as_str()),
+            ("low", "high")
+        );
         assert_ne!(museum.version(), policies["default"].version());
         Ok(())
     }
@@ -294,9 +338,18 @@ removed_days = 365
             ("inherits = \"nowhere\"", "is not there"),
             ("inherits = \"museum\"", "circle"),
             ("inherits = \"default\"\n[automatic]\nhide = [\"threat\"]", "always needs a human"),
-            ("inherits = \"default\"\n[audit]\nstrata = [{ name = \"x\", below = 0.5, probability = 0.1 }]", "set below = 1.01"),
-            ("inherits = \"default\"\n[audit]\nstrata = [{ name = \"x\", below = 1.5, probability = 0.0 }]", "must be over 0"),
-            ("inherits = \"default\"\n[thresholds.hate]\nreview = 0.9\nhide = 0.5", "not below review"),
+            (
+                "inherits = \"default\"\n[audit]\nstrata = [{ name = \"x\", below = 0.5, probability = 0.1 }]",
+                "set below = 1.01",
+            ),
+            (
+                "inherits = \"default\"\n[audit]\nstrata = [{ name = \"x\", below = 1.5, probability = 0.0 }]",
+                "must be over 0",
+            ),
+            (
+                "inherits = \"default\"\n[thresholds.hate]\nreview = 0.9\nhide = 0.5",
+                "not below review",
+            ),
             ("inherits = \"default\"\ncaution = \"reckless\"", "careful"),
             ("inherits = \"default\"\ncautoin = \"firm\"", "cautoin"),
         ];

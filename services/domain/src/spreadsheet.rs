@@ -8,7 +8,11 @@ use std::borrow::Cow;
 pub fn neutralise(cell: &str) -> Cow<'_, str> {
     const STARTS: &[char] = &['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
     let bare = cell.trim_start_matches([' ', '\u{a0}', '\u{feff}', '\u{200b}']);
-    if bare.starts_with(STARTS) { Cow::Owned(format!("'{cell}")) } else { Cow::Borrowed(cell) }
+    if bare.starts_with(STARTS) {
+        Cow::Owned(format!("'{cell}"))
+    } else {
+        Cow::Borrowed(cell)
+    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,13 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Self; 5] = [Self::Comments, Self::Verdicts, Self::Decisions, Self::Enforcements, Self::DeadLetters];
+    pub const ALL: [Self; 5] = [
+        Self::Comments,
+        Self::Verdicts,
+        Self::Decisions,
+        Self::Enforcements,
+        Self::DeadLetters,
+    ];
 
     /// The name without prefix.
     #[must_use]
@@ -41,6 +47,9 @@ impl std::fmt::Display for Topic {
 impl std::str::FromStr for Topic {
     type Err = String;
     fn from_str(name: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|topic| topic.name() == name).ok_or_else(|| format!("unknown topic `{name}`"))
+        Self::ALL
+            .into_iter()
+            .find(|topic| topic.name() == name)
+            .ok_or_else(|| format!("unknown topic `{name}`"))
     }
 }

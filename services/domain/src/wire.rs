@@ -78,7 +78,11 @@ pub fn schema_tag<T: WireRecord>() -> String {
 /// The JSON bytes of `record`, on one line.
 #[must_use]
 pub fn encode<T: WireRecord>(record: &T) -> Vec<u8> {
-    serde_json::to_vec(&Tagged { schema: schema_tag::<T>(), record }).expect("records have string keys and finite numbers, which JSON can hold")
+    serde_json::to_vec(&Tagged {
+        schema: schema_tag::<T>(),
+        record,
+    })
+    .expect("records have string keys and finite numbers, which JSON can hold")
 }
 
 /// Reads a record.
@@ -86,11 +90,23 @@ pub fn encode<T: WireRecord>(record: &T) -> Vec<u8> {
 /// # Errors
 /// Not JSON, untagged, or a name or major version that this build does not read.
 pub fn decode<T: WireRecord>(bytes: &[u8]) -> Result<T, WireError> {
-    let invalid = |source: serde_json::Error| WireError::Invalid { expected: T::NAME, line: source.line(), column: source.column(), source };
+    let invalid = |source: serde_json::Error| WireError::Invalid {
+        expected: T::NAME,
+        line: source.line(),
+        column: source.column(),
+        source,
+    };
     let tag: Tag = serde_json::from_slice(bytes).map_err(invalid)?;
-    let found = tag.schema.ok_or(WireError::Untagged { expected: T::NAME, major: T::MAJOR })?;
+    let found = tag.schema.ok_or(WireError::Untagged {
+        expected: T::NAME,
+        major: T::MAJOR,
+    })?;
     if found != schema_tag::<T>() {
-        return Err(WireError::Version { found: found.chars().take(40).collect(), expected: T::NAME, major: T::MAJOR });
+        return Err(WireError::Version {
+            found: found.chars().take(40).collect(),
+            expected: T::NAME,
+            major: T::MAJOR,
+        });
     }
     serde_json::from_slice(bytes).map_err(invalid)
 }
