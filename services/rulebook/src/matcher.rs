@@ -155,6 +155,9 @@ impl Rulebook {
             return;
         }
         for window in windows(&copy.view.text) {
+            if !copy.is_news(&window) {
+                continue;
+            }
             let text = &copy.view.text[window.clone()];
             for pattern in self.prefilter.candidates(text).into_iter().map(|at| &self.patterns[at]) {
                 for hit in pattern.regex.find_iter(text).take(PATTERN_TRIES_MAX) {

@@ -57,7 +57,7 @@ pub(crate) fn compile(source: &str) -> Result<Regex, PatternError> {
 const SIZE_LIMIT_BYTES: usize = 64 << 20;
 
 /// What the automaton of one expression may cache: beyond it, searching becomes slow, not wrong.
-const DFA_CACHE_BYTES: usize = 512 << 10;
+const DFA_CACHE_BYTES: usize = 2 << 20;
 
 fn expand(pattern: &str, classes: &Classes, depth: usize) -> Result<String, PatternError> {
     if depth > DEPTH_MAX {
