@@ -12,6 +12,9 @@ on all French training files. Every other label is a logistic regression over th
 for this project (train/written_*.jsonl), which the first models have not seen; its figures come from five folds in which a twin
 set stays together. Thresholds are chosen on what was not fitted on: the validation files for `abusive`, the folds for the others.
 Then the manifest from the marker on and the figures in the card are replaced. The same data give the same bytes.
+
+A network made by train.py has one head per label and has seen most of train/: give --kept-aside, and each label is Platt scaling of its
+own head on the lines that train.py keeps aside (own_heads.py says how).
 """
 
 import argparse
@@ -27,8 +30,10 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 from tokenizers import Tokenizer
 
+import own_heads
 import tomllib
 from labels import AUC_MIN, EXAMPLES, FALSE_ALARMS, FALSE_HIDES, HIDE_HITS_MIN, INSULT, LABELS, NO_ACT, POSITIVES_MIN
+from mixing import is_held_out
 
 MARKER = "# From here on written by models/training/calibrate.py: run it again instead of changing a number."
 FIGURES = ("<!-- figures: written by models/training/calibrate.py -->", "<!-- end of figures -->")
@@ -39,10 +44,10 @@ PROBABILITY_MIN = 1e-6
 class Corpus:
     """Rows of some files with the logits of the heads."""
 
-    def __init__(self, files, network):
+    def __init__(self, files, network, chosen=lambda _row: True):
         self.rows, self.files = [], []
         for file in files:
-            lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+            lines = [row for row in map(json.loads, file.read_text(encoding="utf-8").splitlines()) if chosen(row)]
             self.rows += lines
             self.files += [file.stem] * len(lines)
         self.logits = network.logits([row["text"] for row in self.rows])
@@ -183,11 +188,15 @@ def thresholds(results):
     return sets
 
 
-def manifest_sections(results, sets, files, network):
+METHOD = "abusive: Platt scaling of its head on all French training files; other labels: logistic regression over all heads on the written lines"
+HELD_OUT = "validation files for abusive; five folds that keep twin sets together for the others"
+
+
+def manifest_sections(results, sets, files, network, method, held_out):
     heads = network.manifest["heads"]
     lines = [MARKER, "", "[calibration]"]
-    lines += ['method = "abusive: Platt scaling of its head on all French training files; other labels: logistic regression over all heads on the written lines"']
-    lines += ['held_out = "validation files for abusive; five folds that keep twin sets together for the others"']
+    lines += [f"method = {json.dumps(method)}"]
+    lines += [f"held_out = {json.dumps(held_out)}"]
     lines += ["[calibration.data]"]
     lines += [f'"{file.parent.name}/{file.name}" = "{hashlib.sha256(file.read_bytes()).hexdigest()[:16]}"' for file in files]
     for result in results:
@@ -240,24 +249,36 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=pathlib.Path, required=True, help="folder with train/ and validation/")
     parser.add_argument("--model", type=pathlib.Path, required=True, help="folder of the model")
+    parser.add_argument("--kept-aside", action="store_true", help="the network was trained by train.py: fit on what it keeps aside")
     arguments = parser.parse_args()
     path = arguments.model / "manifest.toml"
     written_by_hand = path.read_text(encoding="utf-8").split(MARKER)[0].rstrip()
     manifest = tomllib.loads(written_by_hand)
-    network = Network(arguments.model, manifest)
+    heads, network = manifest["heads"], Network(arguments.model, manifest)
     train_files = sorted((arguments.data / "train").glob("*.jsonl"))
     written_files = [file for file in train_files if file.name.startswith("written_")]
     real_files = [file for file in train_files if file.stem.endswith("_fr") or file.stem == "toxifrench_agree"]
     validation_files = sorted((arguments.data / "validation").glob("*.jsonl"))
-    train, written, validation = (Corpus(files, network) for files in (real_files + written_files, written_files, validation_files))
-    fitted = [fit_label(label, manifest["heads"], train, written, validation) for label in LABELS]
+    chosen = is_held_out if arguments.kept_aside else lambda _row: True
+    train, written = (Corpus(files, network, chosen) for files in (real_files + written_files, written_files))
+    validation = Corpus(validation_files, network)
+    if arguments.kept_aside:
+        fitted = [own_heads.fit_label(label, heads, train, written, validation, calibration_error) for label in own_heads.labels_of(heads)]
+        method, held_out = own_heads.METHOD, own_heads.HELD_OUT
+    else:
+        fitted = [fit_label(label, heads, train, written, validation) for label in LABELS]
+        method, held_out = METHOD, HELD_OUT
     results = [result for result in fitted if result and not result["left_out"]]
     left_out = [result for result in fitted if result and result["left_out"]]
     sets = thresholds(results)
-    sections = manifest_sections(results, sets, real_files + written_files + validation_files, network)
+    sections = manifest_sections(results, sets, real_files + written_files + validation_files, network, method, held_out)
     path.write_text(written_by_hand + "\n\n" + sections, encoding="utf-8")
     card = arguments.model / "README.md"
-    figures = card_figures(results, left_out, sets, validation, written)
+    if arguments.kept_aside:
+        tables = own_heads.figures(results, left_out, sets, validation, written, apply)
+        figures = "\n".join([FIGURES[0], "", *tables, "", FIGURES[1]])
+    else:
+        figures = card_figures(results, left_out, sets, validation, written)
     pattern = re.compile(re.escape(FIGURES[0]) + ".*" + re.escape(FIGURES[1]), re.DOTALL)
     card.write_text(pattern.sub(lambda _: figures, card.read_text(encoding="utf-8")), encoding="utf-8")
     print(figures)

@@ -1,0 +1,137 @@
+"""Calibration of a network that has one head per label and was trained by train.py: Platt scaling of each head on the lines of train/
+that train.py keeps aside (mixing.is_held_out), never on lines that it saw. Used by calibrate.py with --kept-aside.
+
+`abusive` is fitted on all French lines kept aside; the other labels on those written for this project, which alone say them. Their
+thresholds rest on the same lines, with scores from five folds that keep twin sets together, and on the acceptable comments of
+validation/, which have none of the abusive acts by definition.
+"""
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
+
+from labels import AUC_MIN, INSULT, LABELS
+from measures import auc, bootstrap, wilson
+from mixing import HEADS, MASKED, truth
+
+# A label with fewer lines kept aside is left out: nobody could tell how good it is.
+KEPT_POSITIVES_MIN = 8
+METHOD = "each label: Platt scaling of its own head on French lines of train/ that the training keeps aside"
+HELD_OUT = "validation files for abusive; for the others five folds of the lines kept aside that keep twin sets together, and the acceptable validation comments"
+
+
+def platt(logits, values):
+    """Slope and bias; a little regularised, because some labels have a dozen positives."""
+    mean, scale = logits.mean(), logits.std() + 1e-9
+    model = LogisticRegression(C=1.0, max_iter=5000).fit(((logits - mean) / scale)[:, None], values)
+    slope = float(model.coef_[0, 0]) / scale
+    return np.array([slope]), float(model.intercept_[0] - slope * mean)
+
+
+def probability(logits, fitted):
+    return 1 / (1 + np.exp(-(logits * fitted[0][0] + fitted[1])))
+
+
+def truths(corpus):
+    return np.stack([truth(row, MASKED.get(file, ())) for row, file in zip(corpus.rows, corpus.files, strict=True)])
+
+
+def fit_label(label, heads, kept, written, validation, calibration_error):
+    """As calibrate.fit_label; None where the network has no such head."""
+    if label.name not in heads:
+        return None
+    column, place = heads.index(label.name), HEADS.index(label.name)
+    source = kept if label.name == "abusive" else written
+    values = truths(source)[:, place]
+    known = ~np.isnan(values)
+    values, logits = values[known], source.logits[known, column]
+    positives = int(values.sum())
+    if positives < KEPT_POSITIVES_MIN:
+        return {"label": label, "auc": float("nan"), "positives": positives, "left_out": True}
+    fitted = platt(logits, values)
+    held_values = truths(validation)[:, place]
+    held_known = ~np.isnan(held_values)
+    held_values, held_logits = held_values[held_known], validation.logits[held_known, column]
+    scores, acceptable = probability(held_logits, fitted), validation.acceptable()[held_known]
+    insults = np.zeros(len(scores), dtype=bool)
+    if label.name == "abusive":
+        measured_logits, measured, measured_scores = held_logits, held_values, scores
+    else:
+        folds = np.zeros(len(values))
+        for train, test in GroupKFold(5).split(logits, values, source.groups[known]):
+            folds[test] = probability(logits[test], platt(logits[train], values[train]))
+        measured_logits, measured, measured_scores = logits, values, folds
+        scores, held_values = np.concatenate([folds, scores]), np.concatenate([values, held_values])
+        acceptable = np.concatenate([source.acceptable()[known], acceptable])
+        insults = np.concatenate([source.values(INSULT)[known] == 1, insults])
+    found = auc(measured_logits, measured)
+    if found < AUC_MIN:
+        return {"label": label, "auc": found, "positives": positives, "left_out": True}
+    interval = bootstrap(lambda chosen: auc(measured_logits[chosen], measured[chosen]), len(measured))
+    raw = 1 / (1 + np.exp(-measured_logits))
+    return {
+        "label": label, "left_out": False, "weights": {label.name: fitted[0][0]}, "fitted": fitted, "columns": [column], "bias": fitted[1],
+        "auc": found, "interval": interval, "positives": positives, "prevalence": float(values.mean()),
+        "before": calibration_error(raw, measured), "before_auc": found, "after": calibration_error(measured_scores, measured),
+        "scores": scores, "values": held_values, "acceptable": acceptable, "insults": insults,
+        "measured": measured, "measured_scores": measured_scores,
+    }  # fmt: skip
+
+
+def share(hits, count):
+    if count == 0:
+        return ""
+    low, high = wilson(hits, count)
+    return f"{hits / count:.0%} ({low:.0%}–{high:.0%})"
+
+
+def figures(results, left_out, sets, validation, written, apply):
+    """Tables of the card: labels, reliability, sources. Intervals are 95 %: bootstrap for areas, Wilson for shares."""
+    lines = ["Labels on comments that were not trained on. AUC: `abusive` on the validation files, the others on the written lines kept aside. Intervals: 95 %.", ""]
+    lines += ["| label | positives kept aside | AUC | calibration error before | after | review threshold (balanced) | caught there | acceptable validation comments over it | hide threshold (firm) | hidden at firm, of them acceptable |"]
+    lines += ["|---|---|---|---|---|---|---|---|---|---|"]
+    acceptable = validation.acceptable()
+    for result in results:
+        name, entry, firm = result["label"].name, sets["balanced"].get(result["label"].name), sets["firm"].get(result["label"].name, {})
+        low, high = result["interval"]
+        cells = [name, str(result["positives"]), f"{result['auc']:.3f} ({low:.3f}–{high:.3f})", f"{result['before']:.3f}", f"{result['after']:.3f}"]
+        if entry:
+            positive = result["values"] == 1
+            over = apply(validation.logits[acceptable][:, result["columns"]], result["fitted"]) >= entry["review"]
+            cells += [f"{entry['review']:.3f}", share(int((result["scores"][positive] >= entry["review"]).sum()), int(positive.sum()))]
+            cells += [share(int(over.sum()), len(over))]
+        else:
+            cells += ["", "", ""]
+        if "hide" in firm:
+            hidden = result["scores"] >= firm["hide"]
+            wrong = int((hidden & result["acceptable"]).sum())
+            cells += [f"{firm['hide']:.3f}", f"{int(hidden.sum())}, {share(wrong, int(hidden.sum()))}"]
+        else:
+            cells += ["", ""]
+        lines += ["| " + " | ".join(cells) + " |"]
+    lines += ["", f"Left out, because fewer than {KEPT_POSITIVES_MIN} lines kept aside have it or the AUC is too low: " + (", ".join(r["label"].name for r in left_out) or "none") + ".", ""]
+    abusive = next(result for result in results if result["label"].name == "abusive")
+    lines += ["Reliability of `abusive` on the validation files, ten bins of equal counts:", "", "| mean score | abusive among them |", "|---|---|"]
+    for part in np.array_split(np.argsort(abusive["measured_scores"], kind="stable"), 10):
+        hits = int(abusive["measured"][part].sum())
+        lines += [f"| {abusive['measured_scores'][part].mean():.3f} | {share(hits, len(part))} |"]
+    lines += ["", "`abusive` by source:", "", "| source | comments | AUC | acceptable comments over the review threshold | abusive comments over it |", "|---|---|---|---|---|"]
+    threshold, place = sets["balanced"]["abusive"]["review"], HEADS.index("abusive")
+    for corpus in (validation, written):
+        values = truths(corpus)[:, place]
+        scores = apply(corpus.logits[:, abusive["columns"]], abusive["fitted"])
+        for source in sorted(set(corpus.files)):
+            chosen = np.array([file == source for file in corpus.files]) & ~np.isnan(values)
+            own, truth_of = scores[chosen], values[chosen]
+            area = ""
+            if len(set(truth_of)) > 1:
+                low, high = bootstrap(lambda part, own=own, truth_of=truth_of: auc(own[part], truth_of[part]), len(own))
+                area = f"{auc(own, truth_of):.3f} ({low:.3f}–{high:.3f})"
+            over = own >= threshold
+            cells = [share(int(over[truth_of == value].sum()), int((truth_of == value).sum())) for value in (0, 1)]
+            lines += [f"| {source}{', kept aside' if corpus is written else ''} | {len(own)} | {area} | {cells[0]} | {cells[1]} |"]
+    return lines
+
+
+def labels_of(heads):
+    return [label for label in LABELS if label.name in heads]

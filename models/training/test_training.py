@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+"""Runs the training, the export and the calibration of an own head on a few made-up comments with a network of two tiny layers.
+
+    ../venv/bin/python models/training/test_training.py
+
+It takes less than a minute and needs neither the labelled data nor the first weights.
+"""
+
+import argparse
+import json
+import pathlib
+import tempfile
+import unittest
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+import augmentation
+import encoder
+import mixing
+import own_heads
+import quantise
+import templates
+import train
+from inputs import Reader, batches
+from measures import auc, bootstrap, recall_at, wilson
+
+GOOD = [f"{start} {end}" for start in ("merci", "quelle belle visite", "bravo") for end in ("au musée", "pour les enfants", "à toute la salle", "ce soir")]
+BAD = [f"{start} {end}" for start in ("pauvre con", "connard", "ferme ta gueule") for end in ("de guide", "va crever", "sale idiot", "abruti")]
+CONFIG = {"vocab_size": 400, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, "max_position_embeddings": 64, "pad_token_id": 1}
+
+
+def pack(state):
+    """The arrays of a 4-bit pack, as encoder.unpack reads them."""
+    packed = {}
+    for name, value in state.items():
+        if value.ndim < 2 or value.size % 32:
+            packed[name] = value
+            continue
+        blocks = value.reshape(-1, 32)
+        scale = np.abs(blocks).max(1) / 7 + 1e-9
+        quantised = (np.clip(np.round(blocks / scale[:, None]), -8, 7) + 8).astype(np.uint8)
+        packed |= {f"{name}::q": quantised[:, :16] | (quantised[:, 16:] << 4), f"{name}::d": scale.astype(np.float32), f"{name}::s": np.array(value.shape)}
+    return packed
+
+
+def first_weights():
+    random, size, rise = np.random.default_rng(1), CONFIG["hidden_size"], CONFIG["intermediate_size"]
+    matrix = lambda *shape: random.normal(0, 0.1, shape).astype(np.float32)  # noqa: E731
+    state = {"embeddings.word_embeddings.weight": matrix(CONFIG["vocab_size"], size), "embeddings.position_embeddings.weight": matrix(64, size)}
+    state |= {"embeddings.token_type_embeddings.weight": matrix(2, size), "embeddings.LayerNorm.weight": np.ones(size, np.float32)}
+    state["embeddings.LayerNorm.bias"] = np.zeros(size, np.float32)
+    for index in range(CONFIG["num_hidden_layers"]):
+        for own, theirs in encoder.LAYER_NAMES.items():
+            shape = {"rise": (rise, size), "fall": (size, rise)}.get(own, (size, size))
+            norm = own.endswith("norm")
+            state[f"encoder.layer.{index}.{theirs}.weight"] = np.ones(size, np.float32) if norm else matrix(*shape)
+            state[f"encoder.layer.{index}.{theirs}.bias"] = np.zeros(shape[0] if not norm else size, np.float32)
+    return state
+
+
+def tokenizer():
+    words = sorted({word for text in GOOD + BAD for word in text.split()})
+    vocabulary = {word: place for place, word in enumerate(["<s>", "<pad>", "</s>", "<unk>", *words])}
+    result = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    result.pre_tokenizer = pre_tokenizers.Whitespace()
+    result.post_processor = processors.TemplateProcessing(single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
+    return result
+
+
+def lay(folder):
+    """Data and first weights in `folder`; every source of the mixture has the same few lines."""
+    (folder / "train").mkdir()
+    (folder / "validation").mkdir()
+    rows = [{"text": text, "labels": {"toxic": 0, "hate": 0, "threat": 0, "insult": 0}, "targets": [], "parent": "la salle"} for text in GOOD]
+    rows += [{"text": text, "labels": {"toxic": 1, "hate": 0, "threat": 0, "insult": 1}, "targets": ["user"]} for text in BAD]
+    content = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    for name in mixing.SOURCES:
+        (folder / "train" / f"{name}.jsonl").write_text(content, encoding="utf-8")
+    for name in train.Validation.SETS:
+        (folder / "validation" / f"{name}.jsonl").write_text(content, encoding="utf-8")
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    tokenizer().save(str(folder / "tokenizer.json"))
+    np.savez(folder / "weights.npz", **pack(first_weights()))
+
+
+def run_of(folder, minutes=5.0, texts=4500):
+    return train.Run(
+        argparse.Namespace(
+            data=folder, base=folder, work=folder, out=folder / "model", resume=None, export_only=False, texts=texts, minutes=minutes, every=60.0,
+            tokens=24, padded_tokens=128, frozen=0, rate=2e-3, threads=1, seed=3,
+        )
+    )  # fmt: skip
+
+
+class Training(unittest.TestCase):
+    def test_learns_exports_and_repeats(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            lay(folder)
+            run = run_of(folder)
+            before = np.mean(run.validation.measure(lambda texts: train.logits_of(run.average, run.reader, texts))["toxifrench"][0])
+            model = run.train()
+            sequences = run.validation.sequences["toxifrench"]
+            direct = train.logits_of(model, run.reader, sequences)
+            after = auc(direct[:, 0], run.validation.truths["toxifrench"][:, 0])
+            self.assertGreater(after, 0.95, f"was {before}")
+            plain = quantise.export(model, folder / "fp32.onnx")
+            exported = quantise.Session(plain).logits_of(sequences)
+            np.testing.assert_allclose(exported, direct, atol=1e-3)
+            small = quantise.Session(quantise.to_int8(plain, folder / "int8.onnx")).logits_of(sequences)
+            self.assertGreater(auc(small[:, 0], run.validation.truths["toxifrench"][:, 0]), 0.9)
+            self.assertLess((folder / "int8.onnx").stat().st_size, plain.stat().st_size)
+
+    def test_same_seed_same_draws(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            lay(folder)
+            first, second = (next(run_of(folder).stream.chunk(False)) for _ in range(2))
+            for one, other in zip(first, second, strict=True):
+                np.testing.assert_array_equal(one, other)
+
+    def test_what_is_kept_aside_is_not_drawn(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            lay(folder)
+            texts = {row["text"] for row in mixing.Pool(folder).rows}
+            kept = {text for text in GOOD + BAD if mixing.is_held_out({"text": text})}
+            self.assertEqual(texts, set(GOOD + BAD) - kept)
+            self.assertTrue(mixing.is_held_out({"text": "a", "twin": "x"}) == mixing.is_held_out({"text": "b", "twin": "x"}))
+
+
+class Labels(unittest.TestCase):
+    def known(self, row, masked=()):
+        return {head: int(value) for head, value in zip(mixing.HEADS, mixing.truth(row, masked), strict=True) if not np.isnan(value)}
+
+    def test_what_is_not_said_is_unknown(self):
+        self.assertEqual(self.known({"labels": {"toxic": 1}}), {"abusive": 1})
+        self.assertEqual(self.known({"labels": {"toxic": 1, "hate": 1}, "targets": ["muslim"]})["target-religion"], 1)
+        self.assertEqual(self.known({"labels": {"toxic": 1, "hate": 1}}, ("toxic",)), {"hate": 1})
+        acceptable = self.known({"labels": {"toxic": 0}})
+        self.assertEqual(acceptable["threat"], 0)
+        self.assertNotIn("spam", acceptable)
+        self.assertNotIn("vulgar", acceptable)
+
+    def test_unknown_labels_have_no_gradient(self):
+        logits = torch.zeros((1, len(mixing.HEADS)), requires_grad=True)
+        values = torch.from_numpy(mixing.truth({"labels": {"toxic": 1}})[None])
+        train.masked_loss(logits, values, torch.ones(1), train.head_weights()).backward()
+        moved = {head for head, gradient in zip(mixing.HEADS, logits.grad[0], strict=True) if gradient != 0}
+        self.assertEqual(moved, {"abusive"})
+
+
+class Texts(unittest.TestCase):
+    def test_augmentation_keeps_a_text_and_its_seed(self):
+        for seed in range(300):
+            text = augmentation.augment("Quelle belle exposition, merci à vous tous !", np.random.default_rng(seed))
+            self.assertTrue(text.strip())
+            self.assertEqual(text, augmentation.augment("Quelle belle exposition, merci à vous tous !", np.random.default_rng(seed)))
+        for text in ("", "a", "🤡", "ça", "    "):
+            for seed in range(50):
+                augmentation.augment(text, np.random.default_rng(seed))
+
+    def test_templates_are_complete_and_balanced(self):
+        random = np.random.default_rng(5)
+        made = [templates.make(random) for _ in range(2000)]
+        self.assertFalse([text for text, _ in made if "{" in text or " de les " in text])
+        abusive = np.mean([values[mixing.HEADS.index("abusive")] for _, values in made])
+        self.assertTrue(0.2 < abusive < 0.45, abusive)
+
+    def test_inputs_fit(self):
+        with tempfile.TemporaryDirectory() as name:
+            path = pathlib.Path(name) / "tokenizer.json"
+            tokenizer().save(str(path))
+            reader = Reader(path, 16, 1)
+            self.assertEqual(reader.ids("merci"), tokenizer().encode("merci").ids)
+            self.assertEqual(reader.ids("merci", "la salle pour les enfants"), tokenizer().encode("merci", "la salle pour les enfants").ids)
+            for words in range(40):
+                self.assertLessEqual(len(reader.ids("merci " * words, "salle " * words)), 16)
+        sequences = [[0] * length for length in (3, 9, 1, 4, 4)]
+        groups = list(batches(sequences, 9))
+        self.assertEqual(sorted(index for group in groups for index in group), [0, 1, 2, 3, 4])
+        self.assertTrue(all(len(group) * max(len(sequences[index]) for index in group) <= 9 for group in groups))
+
+
+class Figures(unittest.TestCase):
+    def test_measures(self):
+        self.assertEqual(auc([0.1, 0.4, 0.35, 0.8], np.array([0, 0, 1, 1])), 0.75)
+        self.assertEqual(auc([1, 1, 1, 1], np.array([0, 1, 0, 1])), 0.5)
+        self.assertTrue(np.isnan(auc([1, 2], np.array([1, 1]))))
+        self.assertEqual(recall_at([0.9, 0.8, 0.1, 0.2], np.array([1, 1, 0, 0]), 0.0), 1.0)
+        low, high = wilson(8, 10)
+        self.assertTrue(0.48 < low < 0.50 and 0.94 < high < 0.95)
+        scores, values = np.arange(200), np.arange(200) % 3 == 0
+        low, high = bootstrap(lambda chosen: auc(scores[chosen], values[chosen]), 200, repeats=200)
+        self.assertTrue(low < auc(scores, values) < high)
+
+    def test_platt_finds_the_logit(self):
+        random = np.random.default_rng(2)
+        logits = random.normal(0, 2, 20_000)
+        values = (random.random(20_000) < 1 / (1 + np.exp(-(0.7 * logits - 1)))).astype(float)
+        slope, bias = own_heads.platt(logits, values)
+        self.assertTrue(abs(slope[0] - 0.7) < 0.05 and abs(bias + 1) < 0.05)
+
+
+if __name__ == "__main__":
+    unittest.main()
