@@ -91,13 +91,19 @@ impl Engine {
         Ok(verdicts)
     }
 
-    fn apply(&self, policy: Arc<Policy>) -> Applied {
+    /// The thresholds of a policy: those of its caution level, overlaid by its own.
+    #[must_use]
+    pub fn thresholds(&self, policy: &Policy) -> BTreeMap<ScoreLabel, Threshold> {
         let mut thresholds = self.scorer.thresholds(policy.caution);
         thresholds.extend(policy.thresholds.iter().map(|(label, threshold)| (*label, *threshold)));
+        thresholds
+    }
+
+    fn apply(&self, policy: Arc<Policy>) -> Applied {
         Applied {
             version: policy.version(),
+            thresholds: self.thresholds(&policy),
             policy,
-            thresholds,
         }
     }
 

@@ -3,10 +3,14 @@
 //! [`engine::Engine`] judges; [`routing::route`] is the pure heart of it. [`start`] runs it on the bus, [`offline::classify`] on a
 //! stream of lines. Both give the same verdict for the same comment, rules, model, policy and audit key.
 //!
+//! [`labelled::evaluate`] compares verdicts with labels, and [`evaluation`] makes figures of the comparison.
+//!
 //! It does not act, keep quotas or group raids: review and enforcer do.
 
 pub mod audit;
 pub mod engine;
+pub mod evaluation;
+pub mod labelled;
 pub mod language;
 mod metrics;
 pub mod offline;

@@ -24,8 +24,8 @@ use crate::engine::Engine;
 pub const LINE_BYTES_MAX: usize = 16 << 20;
 
 /// Comments are judged together up to this many, or up to [`BATCH_BYTES_MAX`] of text.
-const BATCH_COMMENTS_MAX: usize = 64;
-const BATCH_BYTES_MAX: usize = 4 << 20;
+pub(crate) const BATCH_COMMENTS_MAX: usize = 64;
+pub(crate) const BATCH_BYTES_MAX: usize = 4 << 20;
 
 /// What to do with a line that cannot be judged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -152,14 +152,14 @@ impl Batch {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Line {
+pub(crate) enum Line {
     Read,
     TooLong,
     End,
 }
 
 /// Reads a line without its end into `line`; of one that is too long, no more than the limit is kept in memory.
-fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<Line> {
+pub(crate) fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<Line> {
     line.clear();
     let mut any = false;
     let mut too_long = false;
@@ -194,6 +194,17 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<Li
 
 /// The comment of a line; none for an empty one.
 fn parse(line: &[u8], size: Line, number: u64) -> Result<Option<Comment>, String> {
+    let Some(fields) = object(line, size, number)? else { return Ok(None) };
+    if fields.contains_key("schema") {
+        let mark = "\u{feff}".as_bytes();
+        let record = line.strip_prefix(mark).filter(|_| number == 1).unwrap_or(line);
+        return decode::<Comment>(record).map(Some).map_err(|error| error.to_string());
+    }
+    from_fields(&fields, number).map(Some)
+}
+
+/// The object of a line; none for an empty one.
+pub(crate) fn object(line: &[u8], size: Line, number: u64) -> Result<Option<Map<String, Value>>, String> {
     if size == Line::TooLong {
         return Err(format!(
             "longer than {} MiB; a comment has at most 1 MiB of text",
@@ -206,17 +217,14 @@ fn parse(line: &[u8], size: Line, number: u64) -> Result<Option<Comment>, String
     if text.trim().is_empty() {
         return Ok(None);
     }
-    let value: Value = serde_json::from_str(text).map_err(|error| format!("not JSON at column {}", error.column()))?;
-    let Value::Object(fields) = value else {
-        return Err("not a JSON object; expected {\"text\": \"…\"}".to_owned());
-    };
-    if fields.contains_key("schema") {
-        return decode::<Comment>(text.as_bytes()).map(Some).map_err(|error| error.to_string());
+    match serde_json::from_str(text).map_err(|error| format!("not JSON at column {}", error.column()))? {
+        Value::Object(fields) => Ok(Some(fields)),
+        _ => Err("not a JSON object; expected {\"text\": \"…\"}".to_owned()),
     }
-    from_fields(&fields, number).map(Some)
 }
 
-fn from_fields(fields: &Map<String, Value>, number: u64) -> Result<Comment, String> {
+/// The comment that the fields of a line make.
+pub(crate) fn from_fields(fields: &Map<String, Value>, number: u64) -> Result<Comment, String> {
     let id = |key: &str, missing: &str| Ok::<_, String>(string(fields, key)?.unwrap_or_else(|| missing.to_owned()));
     let named = |key: &str, error: String| format!("the field `{key}` cannot be used: {error}");
     let deleted = time(fields, "deleted_at")?.map(|at| Tombstone {

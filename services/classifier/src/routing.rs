@@ -244,7 +244,7 @@ pub fn is_urgent(hit: &RuleHit) -> bool {
 }
 
 /// The label that scores an act.
-const fn label_of(act: Act) -> Option<ScoreLabel> {
+pub(crate) const fn label_of(act: Act) -> Option<ScoreLabel> {
     match act {
         Act::Threat => Some(ScoreLabel::Threat),
         Act::Incitement => Some(ScoreLabel::Incitement),
