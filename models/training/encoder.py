@@ -1,4 +1,5 @@
-"""The network: a BERT-like encoder with mean pooling and one logit per head, in plain torch, and how its first weights are read.
+"""The network: a BERT-like encoder, mean and maximum over the tokens, one logit per head, in plain torch, and how its first weights
+are read. The maximum lets one insult count in a long text.
 
 `config.json`, `tokenizer.json` and a 4-bit pack `*.npz` lie in one folder. In the pack a matrix `name` is `name::q` (two 4-bit values a
 byte, blocks of 32: low halves first), `name::d` (scale per block) and `name::s` (shape); vectors are as they are.
@@ -8,7 +9,9 @@ import json
 from dataclasses import dataclass
 
 import numpy as np
+import onnx
 import torch
+from onnx import numpy_helper
 from torch import nn
 
 
@@ -61,7 +64,7 @@ class Classifier(nn.Module):
         self.kind = nn.Parameter(torch.zeros(shape.hidden))
         self.norm = nn.LayerNorm(shape.hidden, eps=1e-12)
         self.layers = nn.ModuleList(Layer(shape, dropout) for _ in range(shape.layers))
-        self.heads = nn.Linear(shape.hidden, heads)
+        self.heads = nn.Linear(2 * shape.hidden, heads)
 
     def embed(self, ids):
         return self.norm(self.words(ids) + self.positions.weight[: ids.shape[1]] + self.kind)
@@ -73,7 +76,9 @@ class Classifier(nn.Module):
         for layer in self.layers:
             states = layer(states, bias)
         weights = present[:, :, None]
-        return self.heads((states * weights).sum(1) / weights.sum(1).clamp(min=1.0))
+        mean = (states * weights).sum(1) / weights.sum(1).clamp(min=1.0)
+        most = (states + (1.0 - weights) * -10000.0).amax(1)
+        return self.heads(torch.cat([mean, most], 1))
 
     def freeze(self, layers):
         """Embeddings and the lowest `layers` keep their weights; autograd then stops there."""
@@ -128,3 +133,45 @@ def load_first_weights(model, folder):
     missing, unexpected = model.load_state_dict(state, strict=False)
     if unexpected or set(missing) != {"heads.weight", "heads.bias"}:
         raise SystemExit(f"the first weights do not fit: missing {missing}, too many {unexpected}")
+
+
+FIRST_MODEL_NAMES = {"query": "q", "key": "k", "value": "v", "output": "o", "rise": "fi", "fall": "fo", "attention_norm": "ln1", "output_norm": "ln2"}
+# Which head of the first models a head begins from.
+FIRST_MODEL_HEADS = {
+    "abusive": "toxic", "hate": "hate", "threat": "threat", "insult": "toxic", "doxxing": "doxx", "sexual": "sexual", "spam": "spam",
+    "target-origin": "race", "target-religion": "religion", "target-sex": "gender", "target-orientation": "orientation",
+    "target-disability": "disability", "target-political": "political",
+}  # fmt: skip
+
+
+def load_first_model(model, path, first_heads, heads):
+    """Takes layers and heads from the int8 network of the first model, which was fine-tuned from the same first weights."""
+    graph = onnx.load(str(path)).graph
+    arrays = {array.name: numpy_helper.to_array(array) for array in graph.initializer}
+
+    def matrix(node):
+        quantised = node.input[1]
+        name = quantised.removesuffix("_quantized")
+        value = (arrays[quantised].astype(np.float32) - arrays[f"{name}_zero_point"]) * arrays[f"{name}_scale"]
+        return torch.from_numpy(np.ascontiguousarray(value.T))
+
+    products = {node.name: node for node in graph.node if node.op_type == "MatMulInteger"}
+    state = {}
+    for index in range(len(model.layers)):
+        for own, theirs in FIRST_MODEL_NAMES.items():
+            place = f"m.layers.{index}.{theirs}"
+            state[f"layers.{index}.{own}.bias"] = torch.from_numpy(arrays[f"{place}.bias"].copy())
+            if own.endswith("norm"):
+                state[f"layers.{index}.{own}.weight"] = torch.from_numpy(arrays[f"{place}.weight"].copy())
+            else:
+                state[f"layers.{index}.{own}.weight"] = matrix(products[f"/m/layers.{index}/{theirs}/MatMul_quant"])
+    weight, bias = model.heads.weight.detach().clone() * 0.1, torch.zeros(len(heads))
+    last = matrix(products["/h/Gemm_MatMul_quant"])
+    for place, head in enumerate(heads):
+        if head in FIRST_MODEL_HEADS:
+            source = first_heads.index(FIRST_MODEL_HEADS[head])
+            weight[place], bias[place] = last[source], float(arrays["h.bias"][source])
+    state |= {"heads.weight": weight, "heads.bias": bias}
+    _, unexpected = model.load_state_dict(state, strict=False)
+    if unexpected:
+        raise SystemExit(f"{path} does not fit: {unexpected}")

@@ -88,7 +88,7 @@ def lay(folder):
 def run_of(folder, minutes=5.0, texts=4500):
     return train.Run(
         argparse.Namespace(
-            data=folder, base=folder, work=folder, out=folder / "model", resume=None, export_only=False, texts=texts, minutes=minutes, every=60.0,
+            data=folder, base=folder, work=folder, out=folder / "model", resume=None, first_model=None, export_only=False, texts=texts, minutes=minutes, every=60.0,
             tokens=24, padded_tokens=128, frozen=0, rate=2e-3, threads=1, seed=3,
         )
     )  # fmt: skip

@@ -30,6 +30,7 @@ import json
 import pathlib
 import shutil
 import time
+import tomllib
 
 import numpy as np
 import torch
@@ -37,7 +38,7 @@ import torch
 import augmentation
 import quantise
 import templates
-from encoder import Classifier, Shape, load_first_weights
+from encoder import Classifier, Shape, load_first_model, load_first_weights
 from inputs import Reader, batches
 from measures import auc
 from mixing import HEADS, SOURCES, Pool, is_held_out, read_lines, truth
@@ -158,6 +159,9 @@ class Run:
         self.reader = Reader(arguments.base / "tokenizer.json", arguments.tokens, shape.padding)
         self.model = Classifier(shape, len(HEADS))
         load_first_weights(self.model, arguments.base)
+        if arguments.first_model:
+            manifest = tomllib.loads((arguments.first_model / "manifest.toml").read_text(encoding="utf-8"))
+            load_first_model(self.model, arguments.first_model / "model.onnx", manifest["heads"], HEADS)
         self.model.freeze(arguments.frozen)
         if arguments.resume:
             self.model.load_state_dict(torch.load(arguments.resume, weights_only=True))
@@ -229,6 +233,7 @@ def arguments_of(parser):
     parser.add_argument("--base", type=pathlib.Path, required=True, help="folder with config.json, tokenizer.json and the first weights")
     parser.add_argument("--work", type=pathlib.Path, required=True, help="folder for checkpoints and the log")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of the model")
+    parser.add_argument("--first-model", type=pathlib.Path, help="folder of an int8 model of the same base to begin from: models/abuse-fr-e5")
     parser.add_argument("--resume", type=pathlib.Path, help="start from this checkpoint instead of the first weights")
     parser.add_argument("--export-only", action="store_true", help="no training: export what --resume names")
     parser.add_argument("--texts", type=int, default=200_000, help="stop after so many texts")
