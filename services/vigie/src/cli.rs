@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{archive, barometer, classify, dead_letters, doctor, import, load, rules, schemas, terminal, up, user};
+use crate::commands::{archive, barometer, classify, dead_letters, doctor, evaluate, import, load, rules, schemas, terminal, up, user};
 use crate::config::Config;
 
 /// Vigie watches the comments under official accounts: collects, classifies, queues, acts, archives, counts.
@@ -28,6 +28,8 @@ enum Command {
     Run(up::RunArgs),
     /// Judge comments offline: JSON lines in, one verdict a line out, in order.
     Classify(classify::ClassifyArgs),
+    /// Measure the classifier on labelled comments: figures with intervals per label, group and functionality.
+    Evaluate(evaluate::EvaluateArgs),
     /// Bring a JSONL or CSV file of comments in; running it again changes nothing.
     Import(import::ImportArgs),
     /// Check the rule packs, or run their own cases.
@@ -102,6 +104,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Up(args) => block_on(up::up(args)),
         Command::Run(args) => block_on(up::run(args)),
         Command::Classify(args) => classify::classify(&args),
+        Command::Evaluate(args) => evaluate::evaluate(&args),
         Command::Import(args) => block_on(import::import(args)),
         Command::Rules(command) => rules::rules(&command),
         Command::Barometer(command) => block_on(barometer::barometer(command)),

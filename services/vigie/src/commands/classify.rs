@@ -73,7 +73,7 @@ pub(crate) fn classify(args: &ClassifyArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-fn named_policy(config: &Config, name: &str) -> anyhow::Result<Arc<Policy>> {
+pub(super) fn named_policy(config: &Config, name: &str) -> anyhow::Result<Arc<Policy>> {
     let policies = Policies::open(config.policies.dir.as_deref())?;
     policies.named(name).with_context(|| {
         let known: Vec<&str> = policies.names().collect();

@@ -5,6 +5,7 @@ pub(crate) mod barometer;
 pub(crate) mod classify;
 pub(crate) mod dead_letters;
 pub(crate) mod doctor;
+pub(crate) mod evaluate;
 pub(crate) mod import;
 pub(crate) mod load;
 pub(crate) mod rules;
