@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use vigie_domain::policy::Threshold;
-use vigie_domain::{AccountId, Comment, CommentId, Policy, Reason, Route, RuleHit, ScoreLabel, Scores, Verdict, VerdictId};
+use vigie_domain::{AccountId, Comment, CommentId, Explanation, Policy, Reason, Route, RuleHit, ScoreLabel, Scores, Verdict, VerdictId};
 use vigie_rulebook::{Rulebook, Scope};
 use vigie_scorer::{Input, Scored, Scorer, ScorerError};
 
-use crate::routing::{Automation, LanguageFit, Reading, RouteContext, Routing, route};
-use crate::{audit, language};
+use crate::routing::{Automation, LanguageFit, Reading, RouteContext, Routing, most_over, route};
+use crate::{audit, explain, language};
 
 type Draw = Box<dyn Fn(&CommentId) -> f64 + Send + Sync>;
 
@@ -99,6 +99,30 @@ impl Engine {
         thresholds
     }
 
+    /// The words that moved the score that a verdict is most about; none where no word stands out, or the text is too long. Costs at
+    /// most [`explain::STRETCH_WORDS`] + [`explain::STRETCHES_MAX`] short texts.
+    ///
+    /// # Errors
+    /// The model failed.
+    pub fn explain(&self, verdict: &Verdict, policy: Arc<Policy>) -> Result<Option<Explanation>, ScorerError> {
+        let label = most_over(&verdict.scores, &self.apply(policy).thresholds);
+        let Some(whole) = verdict.scores.get(label) else {
+            return Ok(None);
+        };
+        let words = explain::explain(&verdict.comment.text, whole, |texts| {
+            let inputs: Vec<Input<'_>> = texts
+                .iter()
+                .map(|text| Input {
+                    text,
+                    parent: verdict.comment.context.parent_text.as_deref(),
+                })
+                .collect();
+            let scores = self.scorer.score(&inputs)?;
+            Ok(scores.iter().map(|scores| scores.get(label).unwrap_or(0.0)).collect())
+        })?;
+        Ok((!words.is_empty()).then_some(Explanation { label, words }))
+    }
+
     fn apply(&self, policy: Arc<Policy>) -> Applied {
         Applied {
             version: policy.version(),
@@ -181,6 +205,7 @@ impl Engine {
             rulebook,
             policy,
             audit,
+            explanation: None,
         }
     }
 }

@@ -1,16 +1,15 @@
 //! Comments to verdicts: rules, scores, routing and the audit sample.
 //!
 //! [`engine::Engine`] judges; [`routing::route`] is the pure heart of it. [`start`] runs it on the bus, [`offline::classify`] on a
-//! stream of lines. Both give the same verdict for the same comment, rules, model, policy and audit key.
-//!
-//! [`labelled::evaluate`] compares verdicts with labels, and [`evaluation`] makes figures of the comparison.
+//! stream of lines. Both give the same verdict for the same comment, rules, model, policy and audit key; only the service explains
+//! some ([`explain`]), which decides nothing, and watches the scores ([`drift`]).
 //!
 //! It does not act, keep quotas or group raids: review and enforcer do.
 
 pub mod audit;
+pub mod drift;
 pub mod engine;
-pub mod evaluation;
-pub mod labelled;
+pub mod explain;
 pub mod language;
 mod metrics;
 pub mod offline;
@@ -44,6 +43,8 @@ pub struct Config {
     pub threads: usize,
     /// Comments judged together at most: more is a little faster, less answers sooner.
     pub batch_records_max: usize,
+    /// Whether comments that the model sends to a person come with the words that moved its score, 2 a second at most.
+    pub explain: bool,
 }
 
 impl Default for Config {
@@ -54,6 +55,7 @@ impl Default for Config {
             onnxruntime: PathBuf::from("deploy/.cache/onnxruntime/1.24.4/libonnxruntime.so"),
             threads: 0,
             batch_records_max: 32,
+            explain: true,
         }
     }
 }
@@ -116,7 +118,7 @@ pub async fn start(config: Config, runtime: Runtime) -> anyhow::Result<Started> 
     );
     let task_runtime = runtime.clone();
     let task = tokio::spawn(async move {
-        let handler = service::Classifier::new(task_runtime.clone(), engine, packs, metrics);
+        let handler = service::Classifier::new(task_runtime.clone(), engine, packs, metrics, config.explain);
         consume(&task_runtime, "classifier", &[Topic::Comments], config.batch_records_max, handler).await
     });
     Ok(Started {

@@ -1,7 +1,7 @@
 //! The metrics of the classifier.
 
-use prometheus::{Histogram, HistogramOpts, IntCounterVec, Opts, Registry};
-use vigie_domain::{Route, Verdict};
+use prometheus::{GaugeVec, Histogram, HistogramOpts, IntCounterVec, Opts, Registry};
+use vigie_domain::{Route, ScoreLabel, Verdict};
 
 /// Registered once.
 #[derive(Clone)]
@@ -10,6 +10,7 @@ pub struct Metrics {
     latency: Histogram,
     batch: Histogram,
     reloads: IntCounterVec,
+    drift: GaugeVec,
 }
 
 impl Metrics {
@@ -43,15 +44,24 @@ impl Metrics {
         for result in ["loaded", "refused"] {
             reloads.with_label_values(&[result]);
         }
+        let drift = GaugeVec::new(
+            Opts::new(
+                "vigie_classifier_score_drift",
+                "Population stability index of the latest scores against the model's reference, per label.",
+            ),
+            &["label"],
+        )?;
         registry.register(Box::new(verdicts.clone()))?;
         registry.register(Box::new(latency.clone()))?;
         registry.register(Box::new(batch.clone()))?;
         registry.register(Box::new(reloads.clone()))?;
+        registry.register(Box::new(drift.clone()))?;
         Ok(Self {
             verdicts,
             latency,
             batch,
             reloads,
+            drift,
         })
     }
 
@@ -66,6 +76,13 @@ impl Metrics {
         let waited = jiff::Timestamp::now().duration_since(verdict.comment.collected_at).as_secs_f64();
         // Clocks of two machines may differ: a negative wait is none.
         self.latency.observe(waited.max(0.0));
+    }
+
+    /// How far the latest scores are from the reference.
+    pub fn drifted(&self, indices: impl Iterator<Item = (ScoreLabel, f64)>) {
+        for (label, index) in indices {
+            self.drift.with_label_values(&[label.as_str()]).set(index);
+        }
     }
 
     /// Changed rule packs were loaded, or refused.

@@ -159,6 +159,20 @@ pub fn route(
     }
 }
 
+/// The score that is furthest over its threshold for review: what the comment is about in the eyes of the model. `abusive` where none is.
+#[must_use]
+pub fn most_over(scores: &Scores, thresholds: &BTreeMap<ScoreLabel, Threshold>) -> ScoreLabel {
+    let mut most = (ScoreLabel::Abusive, 0.0);
+    for label in ABUSE.into_iter().chain(URGENT) {
+        if let Some((score, threshold)) = scores.get(label).zip(thresholds.get(&label))
+            && score - threshold.review > most.1
+        {
+            most = (label, score - threshold.review);
+        }
+    }
+    most.0
+}
+
 /// What rules and model say, put together.
 #[derive(Debug, Default)]
 struct Findings {

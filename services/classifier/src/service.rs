@@ -2,18 +2,20 @@
 //!
 //! Delivery: at least once. A verdict is published before its comment is committed; a comment delivered again gets the same verdict
 //! with the same id, unless rules, model or policy changed in between. A record that is no comment, or that makes the engine fail on
-//! its own, goes to the dead letters, and the rest of its batch flows on.
+//! its own, goes to the dead letters, and the rest of its batch flows on. An explanation that fails is left out.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
 use vigie_bus::{BusError, Delivery};
 use vigie_domain::{Comment, Topic, Verdict, decode};
-use vigie_runtime::{Handler, Rejected, Runtime, publish, record};
+use vigie_runtime::{Handler, Policies, Rejected, Runtime, publish, record};
 
+use crate::drift::DriftMeter;
 use crate::engine::Engine;
+use crate::explain::{Allowance, is_wanted};
 use crate::metrics::Metrics;
 use crate::packs::Packs;
 
@@ -23,17 +25,32 @@ pub struct Classifier {
     engine: Arc<Engine>,
     packs: Packs,
     metrics: Metrics,
+    /// None where the model has no reference.
+    drift: Option<DriftMeter>,
+    /// None where nothing is explained.
+    allowance: Option<Arc<Mutex<Allowance>>>,
 }
 
 impl Classifier {
     /// A handler on an opened engine; `packs` are those that its rulebook came from.
     #[must_use]
-    pub const fn new(runtime: Runtime, engine: Arc<Engine>, packs: Packs, metrics: Metrics) -> Self {
+    pub fn new(runtime: Runtime, engine: Arc<Engine>, packs: Packs, metrics: Metrics, explain: bool) -> Self {
         Self {
+            drift: engine.scorer().manifest().drift.as_ref().map(DriftMeter::new),
+            allowance: explain.then(|| Arc::new(Mutex::new(Allowance::new(Instant::now())))),
             runtime,
             engine,
             packs,
             metrics,
+        }
+    }
+
+    fn watch_scores(&mut self, verdicts: &[(usize, Verdict)]) {
+        if let Some(drift) = &mut self.drift {
+            for (_, verdict) in verdicts {
+                drift.observe(&verdict.scores);
+            }
+            self.metrics.drifted(drift.indices());
         }
     }
 
@@ -92,7 +109,14 @@ impl Classifier {
     /// On a thread that may block; a panic there is an error here.
     async fn judge_blocking(&self, comments: Vec<Comment>) -> anyhow::Result<Vec<Verdict>> {
         let (engine, policies) = (Arc::clone(&self.engine), self.runtime.policies.clone());
-        let judged = tokio::task::spawn_blocking(move || engine.judge(comments, |account| policies.for_account(account)));
+        let allowance = self.allowance.clone();
+        let judged = tokio::task::spawn_blocking(move || {
+            let mut verdicts = engine.judge(comments, |account| policies.for_account(account))?;
+            if let Some(allowance) = allowance {
+                explain(&engine, &policies, &mut verdicts, &allowance);
+            }
+            Ok::<_, vigie_scorer::ScorerError>(verdicts)
+        });
         // The panic's message could quote the text.
         judged
             .await
@@ -102,13 +126,13 @@ impl Classifier {
     }
 
     /// Publishes the verdicts; one that the bus refuses for good is rejected alone.
-    async fn publish(&self, verdicts: Vec<(usize, Verdict)>, rejected: &mut Vec<Rejected>) -> anyhow::Result<()> {
+    async fn publish(&self, verdicts: &[(usize, Verdict)], rejected: &mut Vec<Rejected>) -> anyhow::Result<()> {
         let records = verdicts.iter().map(|(_, verdict)| record(verdict)).collect();
         match publish(&self.runtime, Topic::Verdicts, records).await {
             Ok(()) => verdicts.iter().for_each(|(_, verdict)| self.metrics.published(verdict)),
             Err(error @ BusError::Transient(_)) => return Err(error.into()),
             Err(BusError::Permanent(_)) => {
-                for (index, verdict) in &verdicts {
+                for (index, verdict) in verdicts {
                     match publish(&self.runtime, Topic::Verdicts, vec![record(verdict)]).await {
                         Ok(()) => self.metrics.published(verdict),
                         Err(error @ BusError::Transient(_)) => return Err(error.into()),
@@ -123,6 +147,19 @@ impl Classifier {
             }
         }
         Ok(())
+    }
+}
+
+/// Explains the verdicts that are worth it, as long as the allowance lasts.
+fn explain(engine: &Engine, policies: &Policies, verdicts: &mut [Verdict], allowance: &Mutex<Allowance>) {
+    for verdict in verdicts.iter_mut().filter(|verdict| is_wanted(verdict)) {
+        if !allowance.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now()) {
+            return;
+        }
+        match engine.explain(verdict, policies.for_account(&verdict.comment.account)) {
+            Ok(explanation) => verdict.explanation = explanation,
+            Err(error) => tracing::warn!(%error, "a verdict goes out without its explanation"),
+        }
     }
 }
 
@@ -142,7 +179,8 @@ impl Handler for Classifier {
             }
         }
         let verdicts = self.judge(comments, &mut rejected).await;
-        self.publish(verdicts, &mut rejected).await?;
+        self.publish(&verdicts, &mut rejected).await?;
+        self.watch_scores(&verdicts);
         Ok(rejected)
     }
 

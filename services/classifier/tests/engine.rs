@@ -85,6 +85,38 @@ fn one_verdict_a_line_in_order_however_long_the_input() -> Outcome {
 }
 
 #[test]
+fn explanations_name_the_words_and_cost_little() -> Outcome {
+    let engine = engine()?;
+    let mut texts = vec![
+        "Quelle visite, le guide est un connard".to_owned(),
+        "Merci !".to_owned(),
+        "connard ".repeat(1 << 17),
+        "🤡".repeat(1 << 18),
+        format!(
+            "{} Le guide est un connard. {}",
+            "Une belle visite. ".repeat(20),
+            "Une belle visite. ".repeat(20)
+        ),
+    ];
+    texts.push(texts[0].replace(' ', "  \u{200b} "));
+    let input: String = texts.iter().map(|text| format!("{}\n", json!({ "text": text }))).collect();
+    let Run { verdicts, result, .. } = run(&engine, input.as_bytes(), OnInvalid::Stop)?;
+    result?;
+    let mut named = Vec::new();
+    for verdict in &verdicts {
+        assert_eq!(verdict.explanation, None, "only asked for");
+        let explanation = engine.explain(verdict, policy()?)?;
+        let words = explanation.iter().flat_map(|explanation| &explanation.words);
+        let words: Option<Vec<&str>> = words.map(|word| verdict.comment.text.get(word.span[0]..word.span[1])).collect();
+        named.push(words.ok_or("a span that is not on character boundaries")?);
+    }
+    assert_eq!(named[0].first(), Some(&"connard"), "{named:?}");
+    assert_eq!(named[2], Vec::<&str>::new(), "too long to be explained");
+    assert_eq!(named[4].first(), Some(&"connard"), "the stretch that counts is found: {named:?}");
+    Ok(())
+}
+
+#[test]
 fn hostile_texts_have_a_verdict_with_spans_on_character_boundaries() -> Outcome {
     let engine = engine()?;
     let texts = [

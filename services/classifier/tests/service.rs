@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use vigie_bus::{Consumer, Delivery, Record};
+use vigie_classifier::drift::COMMENTS_MIN;
 use vigie_classifier::{Config, start};
 use vigie_domain::{Comment, DeadLetter, NewComment, Reason, Route, Tombstone, Topic, Verdict, decode};
 use vigie_runtime::testing::{runtime, sample_comment};
@@ -174,6 +175,38 @@ async fn comments_become_verdicts_and_poison_becomes_dead_letters() -> anyhow::R
         "vigie_dead_letters_total{service=\"classifier\"} 3",
     ] {
         assert!(metrics.contains(line), "`{line}` is not in:\n{metrics}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn borderline_comments_are_explained_and_the_scores_watched() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let small = Config {
+        model: testing::model("abuse-fr-use"),
+        ..config(dir.path())?
+    };
+    let text = "C'est une honte, cette ministre est une salope";
+    for explain in [true, false] {
+        let runtime = runtime(&dir.path().join(explain.to_string())).await?;
+        let mut out = runtime.bus.subscribe("test", &[Topic::Verdicts]).await?;
+        let mut comments = vec![record(&sample_comment(text)), record(&sample_comment("Merci !"))];
+        comments.extend((0..COMMENTS_MIN).map(|number| record(&sample_comment(&format!("Merci {number}")))));
+        runtime.bus.publish(Topic::Comments, comments).await?;
+        let started = start(Config { explain, ..small.clone() }, runtime.clone()).await?;
+        let found = verdicts(&receive(&mut out, COMMENTS_MIN + 2).await?)?;
+        assert_eq!((found[0].route, found[1].route), (Route::Review, Route::Keep));
+        let words = found[0].explanation.iter().flat_map(|explanation| &explanation.words);
+        let words: Vec<&str> = words.map(|word| &text[word.span[0]..word.span[1]]).collect();
+        assert_eq!(words.contains(&"salope"), explain, "{words:?}");
+        assert_eq!(found[1].explanation, None);
+        stop(&runtime, started).await?;
+        let metrics = prometheus::TextEncoder::new().encode_to_string(&runtime.registry.gather())?;
+        let drift = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix("vigie_classifier_score_drift{label=\"abusive\"} "));
+        let drift: f64 = drift.ok_or_else(|| anyhow::anyhow!("no drift in:\n{metrics}"))?.parse()?;
+        assert!(drift > 0.25, "nothing but thanks is no ordinary audience: {drift}");
     }
     Ok(())
 }

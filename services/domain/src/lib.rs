@@ -30,5 +30,5 @@ pub use platform::Platform;
 pub use policy::Policy;
 pub use report::{ChainLink, ReportState, ThreatReport};
 pub use topics::Topic;
-pub use verdict::{Audit, Reason, Route, RuleAction, RuleHit, ScoreLabel, Scores, Verdict};
+pub use verdict::{Audit, Explanation, Reason, Route, RuleAction, RuleHit, ScoreLabel, Scores, Verdict, WordWeight};
 pub use wire::{WireError, WireRecord, decode, encode};

@@ -39,6 +39,9 @@ pub struct Verdict {
     pub policy: String,
     /// The draw of the audit sample.
     pub audit: Audit,
+    /// What moved the model, for some of the comments that a person decides on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Explanation>,
 }
 
 /// Where a comment goes.
@@ -226,6 +229,24 @@ impl Scores {
     pub fn get(&self, label: ScoreLabel) -> Option<f32> {
         self.0.get(&label).copied()
     }
+}
+
+/// The words that moved one score, found by leaving each out in turn. For people; nothing is decided by it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Explanation {
+    /// Which score.
+    pub label: ScoreLabel,
+    /// At most five words, the heaviest first.
+    pub words: Vec<WordWeight>,
+}
+
+/// What one word adds to a score.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WordWeight {
+    /// Byte offsets into the UTF-8 of the original text, on character boundaries: [start, end).
+    pub span: [usize; 2],
+    /// The score with the word minus the score without it, in [-1, 1].
+    pub weight: f32,
 }
 
 /// The draw of the audit sample: recorded for every comment, whether drawn or not, because the estimators need it.

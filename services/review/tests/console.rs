@@ -7,8 +7,8 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use browser::Stand;
 use vigie_domain::{
-    Act, Comment, Context, Decision, LegalBasis, NewComment, Outcome, Reason, Route, RuleAction, RuleHit, ScoreLabel, Scores, Target,
-    Topic, Verdict, VerdictId, decode,
+    Act, Comment, Context, Decision, Explanation, LegalBasis, NewComment, Outcome, Reason, Route, RuleAction, RuleHit, ScoreLabel, Scores,
+    Target, Topic, Verdict, VerdictId, WordWeight, decode,
 };
 use vigie_runtime::testing::{runtime, sample_comment, sample_verdict};
 use vigie_runtime::{Runtime, record};
@@ -49,6 +49,23 @@ fn flagged(text: &str, insult: &str) -> Verdict {
         span: [start, start + insult.len()],
     }];
     verdict.scores = Scores([(ScoreLabel::Insult, 0.87), (ScoreLabel::Hate, 0.04)].into());
+    verdict.explanation = Some(Explanation {
+        label: ScoreLabel::Insult,
+        words: vec![
+            WordWeight {
+                span: [start, start + insult.len()],
+                weight: 0.32,
+            },
+            WordWeight {
+                span: [0, text.find(' ').unwrap_or(text.len())],
+                weight: -0.05,
+            },
+            WordWeight {
+                span: [start, text.len() + 7],
+                weight: 0.03,
+            },
+        ],
+    });
     verdict.comment = with_context(&verdict.comment);
     verdict
 }
@@ -91,7 +108,9 @@ async fn a_person_decides_and_the_topic_gets_it_once() -> anyhow::Result<()> {
     publish(&stand.runtime, &[first.clone(), second.clone(), first.clone()]).await?;
     let page = ann.await_queue("Encore un").await?;
     for expected in [
-        "<mark title=\"injure → agent public (essai/insulte)\">incapable</mark>",
+        "<mark class=\"weighed\" title=\"injure → agent public (essai/insulte) ; relève le score\">incapable</mark>",
+        "<u class=\"weighed\" title=\"abaisse le score\">Encore</u>",
+        "Mots qui ont pesé dans le score</span> «\u{a0}injure\u{a0}»\u{a0}: <q>incapable</q> (+32\u{a0}points), <q>Encore</q> (−5\u{a0}points).",
         "Les règles et le modèle se contredisent.",
         "très probable · 87\u{202F}%",
         "peu probable · 4\u{202F}%",
@@ -191,6 +210,8 @@ async fn a_blind_check_shows_nothing_of_the_analysis() -> anyhow::Result<()> {
     let page = ann.await_queue("Contrôle à l’aveugle").await?;
     for hidden in [
         "<mark",
+        "weighed",
+        "ont pesé",
         "essai/insulte",
         "87\u{202F}%",
         "contredisent",

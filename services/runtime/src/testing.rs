@@ -133,5 +133,6 @@ pub fn sample_verdict(text: &str, route: Route) -> Verdict {
             probability: 0.1,
             selected: false,
         },
+        explanation: None,
     }
 }

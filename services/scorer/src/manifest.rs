@@ -56,6 +56,9 @@ pub struct Manifest {
     pub labels: Vec<Label>,
     /// Thresholds per caution level and label.
     pub thresholds: BTreeMap<Caution, BTreeMap<ScoreLabel, Threshold>>,
+    /// How the scores of ordinary comments are distributed; without it nobody can say whether they drift.
+    #[serde(default)]
+    pub drift: Option<Drift>,
     /// Texts and the scores that the training code computed for them: a test compares.
     #[serde(default)]
     pub examples: Vec<Example>,
@@ -146,6 +149,28 @@ pub struct Label {
     /// Area under the ROC curve on comments that were not fitted on, for people.
     #[serde(default)]
     pub auc: Option<f64>,
+}
+
+/// The distribution of the scores on ordinary comments, as `models/training/drift.py` froze it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Drift {
+    /// How many comments.
+    pub comments: u64,
+    /// Which comments, for people.
+    pub source: String,
+    /// The distribution of each label.
+    pub labels: BTreeMap<ScoreLabel, Bins>,
+}
+
+/// A distribution in bins: bin `i` holds the scores from `edges[i - 1]` on and below `edges[i]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bins {
+    /// Rising; none of them a score that can occur.
+    pub edges: Vec<f64>,
+    /// Share of the comments per bin, one more than edges; none is 0, together 1.
+    pub shares: Vec<f64>,
 }
 
 /// A manifest and the bytes of its files, read once and checked.
@@ -247,7 +272,8 @@ impl Manifest {
             return Err("batching: texts_max must be at least 1 and padded_tokens_max at least max_tokens".to_owned());
         }
         self.validate_labels()?;
-        self.validate_thresholds()
+        self.validate_thresholds()?;
+        self.validate_drift()
     }
 
     fn validate_labels(&self) -> Result<(), String> {
@@ -296,6 +322,29 @@ impl Manifest {
                 if !right {
                     return Err(format!("{place}: review and hide must be in 0..1, hide not below review"));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    fn validate_drift(&self) -> Result<(), String> {
+        for (label, bins) in self.drift.iter().flat_map(|drift| &drift.labels) {
+            let place = format!("drift.labels.{}", label.as_str());
+            if !self.labels.iter().any(|known| known.label == *label) {
+                return Err(format!(
+                    "{place}: the model has no such label; run `models/training/drift.py` again"
+                ));
+            }
+            let total: f64 = bins.shares.iter().sum();
+            let right = bins.edges.iter().all(|edge| (0.0..=1.0).contains(edge))
+                && bins.edges.is_sorted_by(|a, b| a < b)
+                && bins.shares.len() == bins.edges.len() + 1
+                && bins.shares.iter().all(|share| *share > 0.0)
+                && (0.99..=1.01).contains(&total);
+            if !right {
+                return Err(format!(
+                    "{place}: edges must rise within 0..1, shares be one more, none 0, together 1; run `models/training/drift.py` again"
+                ));
             }
         }
         Ok(())

@@ -86,6 +86,21 @@ fn manifests_that_cannot_be_right_are_refused() -> std::io::Result<()> {
             "thresholds.firm.abusive",
         ),
         ("texts_max = 1,", "texts_max = 0,", "texts_max must be at least 1"),
+        (
+            "[drift.labels.hate]",
+            "[drift.labels.terror-apology]",
+            "drift.labels.terror-apology",
+        ),
+        (
+            "[drift.labels.hate]\nedges = [0.",
+            "[drift.labels.hate]\nedges = [1.",
+            "edges must rise",
+        ),
+        (
+            "[drift.labels.hate]\nedges = [",
+            "[drift.labels.hate]\nedges = [0.0, ",
+            "shares be one more",
+        ),
     ];
     for (from, to, words) in changes {
         let dir = tempfile::tempdir()?;

@@ -8,11 +8,22 @@ use maud::{Markup, html};
 /// The most characters shown at once; the rest is behind a fold.
 pub const SHOWN_CHARACTERS_MAX: usize = 8_000;
 
+/// What a highlight says, and so how it looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MarkKind {
+    /// A rule found it: on coloured ground.
+    Found,
+    /// It weighed in a score: underlined with dots.
+    Weighed,
+}
+
 /// A highlighted part of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
     /// Byte offsets [start, end). Those that are not on character boundaries or out of range are moved inwards.
     pub span: [usize; 2],
+    /// Why it is marked.
+    pub kind: MarkKind,
     /// What the pointer or a screen reader is told.
     pub title: String,
 }
@@ -23,7 +34,7 @@ pub fn plain(text: &str) -> Markup {
     marked(text, &[])
 }
 
-/// The text with `marks`, which may overlap: where they do, their titles are joined.
+/// The text with `marks`, which may overlap: where they do, their titles are joined, and it looks like both kinds.
 #[must_use]
 pub fn marked(text: &str, marks: &[Mark]) -> Markup {
     let cut = text.char_indices().nth(SHOWN_CHARACTERS_MAX).map_or(text.len(), |(index, _)| index);
@@ -40,14 +51,14 @@ pub fn marked(text: &str, marks: &[Mark]) -> Markup {
 
 fn range(text: &str, from: usize, to: usize, marks: &[Mark]) -> Markup {
     let mut edges = vec![from, to];
-    let sound: Vec<(usize, usize, &str)> = marks
+    let sound: Vec<Sound<'_>> = marks
         .iter()
         .filter_map(|mark| {
             let (start, end) = (
                 text.ceil_char_boundary(mark.span[0].min(text.len())),
                 text.floor_char_boundary(mark.span[1].min(text.len())),
             );
-            (start < end).then_some((start, end, mark.title.as_str()))
+            (start < end).then_some((start, end, mark))
         })
         .collect();
     edges.extend(
@@ -60,21 +71,28 @@ fn range(text: &str, from: usize, to: usize, marks: &[Mark]) -> Markup {
     edges.dedup();
     html! {
         @for pair in edges.windows(2) {
-            @let titles: Vec<&str> = titles(&sound, pair[0], pair[1]);
-            @if titles.is_empty() { (visible(text, pair[0], pair[1])) }
-            @else { mark title=(titles.join(" ; ")) { (visible(text, pair[0], pair[1])) } }
+            @let (titles, found, weighed) = titles(&sound, pair[0], pair[1]);
+            @if found { mark class=[weighed.then_some("weighed")] title=(titles.join(" ; ")) { (visible(text, pair[0], pair[1])) } }
+            @else if weighed { u.weighed title=(titles.join(" ; ")) { (visible(text, pair[0], pair[1])) } }
+            @else { (visible(text, pair[0], pair[1])) }
         }
     }
 }
 
-fn titles<'a>(marks: &[(usize, usize, &'a str)], start: usize, end: usize) -> Vec<&'a str> {
-    let mut titles: Vec<&str> = Vec::new();
-    for (from, to, title) in marks {
-        if *from <= start && end <= *to && !titles.contains(title) {
-            titles.push(title);
+/// A mark with its offsets on character boundaries.
+type Sound<'a> = (usize, usize, &'a Mark);
+
+/// The titles of the marks over a part, and whether any of them is found or weighed.
+fn titles<'a>(marks: &[Sound<'a>], start: usize, end: usize) -> (Vec<&'a str>, bool, bool) {
+    let (mut titles, mut found, mut weighed): (Vec<&str>, bool, bool) = (Vec::new(), false, false);
+    for (_, _, mark) in marks.iter().filter(|(from, to, _)| *from <= start && end <= *to) {
+        found |= mark.kind == MarkKind::Found;
+        weighed |= mark.kind == MarkKind::Weighed;
+        if !titles.contains(&mark.title.as_str()) {
+            titles.push(&mark.title);
         }
     }
-    titles
+    (titles, found, weighed)
 }
 
 /// Characters in sight, the hidden ones as framed code points.
@@ -149,10 +167,20 @@ mod tests {
             .iter()
             .map(|(span, title)| Mark {
                 span: *span,
+                kind: if *title == "w" { MarkKind::Weighed } else { MarkKind::Found },
                 title: (*title).to_owned(),
             })
             .collect();
         assert_eq!(marked(text, &marks).into_string(), expected);
+    }
+
+    #[test]
+    fn words_that_weighed_look_different() {
+        check(
+            "<b> mot",
+            &[([0, 3], "w"), ([2, 7], "a")],
+            "<u class=\"weighed\" title=\"w\">&lt;b</u><mark class=\"weighed\" title=\"w ; a\">&gt;</mark><mark title=\"a\"> mot</mark>",
+        );
     }
 
     #[test]

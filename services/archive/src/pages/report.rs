@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use maud::{Markup, html};
 use vigie_domain::{Act, Decision, ThreatReport, sha256_hex};
-use vigie_web::text::{self, Mark};
+use vigie_web::text::{self, Mark, MarkKind};
 use vigie_web::{User, words};
 
 use super::{state_badge, state_name};
@@ -60,6 +60,7 @@ fn comment(user: &User, report: &ThreatReport) -> Markup {
         .iter()
         .map(|hit| Mark {
             span: hit.span,
+            kind: MarkKind::Found,
             title: format!("{} ({})", words::act(language, hit.act), hit.rule),
         })
         .collect();

@@ -1,7 +1,7 @@
 //! What rules and model say of a comment, in words, and what must be known before deciding. A blind check shows none of it.
 
 use maud::{Markup, html};
-use vigie_domain::{Act, Comment, LegalBasis, Reason, RuleHit, ScoreLabel, Target, Verdict};
+use vigie_domain::{Act, Comment, Explanation, LegalBasis, Reason, RuleHit, ScoreLabel, Target, Verdict};
 use vigie_web::{Language, text, words};
 
 use super::{Console, time};
@@ -10,6 +10,8 @@ use crate::queue::Lease;
 
 const SCORES_MAX: usize = 6;
 const RULES_MAX: usize = 20;
+/// Words shown of an explanation.
+pub(crate) const WORDS_MAX: usize = 5;
 const QUOTED_CHARACTERS_MAX: usize = 60;
 /// Scores from which a bar has the colour of danger. For the eye only; routing uses the policy's thresholds.
 const SCORE_HIGH: f32 = 0.5;
@@ -135,6 +137,43 @@ fn scores(language: Language, verdict: &Verdict) -> Markup {
             }
         }
     }
+}
+
+/// The words that moved the score, in a sentence: what the underlining shows, for those who do not see it.
+pub(crate) fn weighed(language: Language, explanation: &Explanation, text: &str) -> Markup {
+    let words: Vec<(&str, f32)> = explanation
+        .words
+        .iter()
+        .take(WORDS_MAX)
+        .filter_map(|word| Some((text.get(word.span[0]..word.span[1])?, word.weight)))
+        .collect();
+    html! {
+        @if !words.is_empty() {
+            p.muted.small {
+                span.weighed { (language.pick("Mots qui ont pesé dans le score", "Words that weighed in the score")) }
+                (language.pick(" «\u{a0}", " “")) (words::score(language, explanation.label)) (language.pick("\u{a0}»\u{a0}: ", "”: "))
+                @for (index, (word, weight)) in words.iter().enumerate() {
+                    @if index > 0 { ", " }
+                    q { (text::plain(&word.chars().take(QUOTED_CHARACTERS_MAX).collect::<String>())) }
+                    " (" (points(language, *weight)) ")"
+                }
+                ". "
+                (language.pick("Sans le mot, le score change d’autant.", "Without the word the score changes by as much."))
+            }
+        }
+    }
+}
+
+/// `+32 points`, `−5 points`.
+fn points(language: Language, weight: f32) -> String {
+    let sign = if weight < 0.0 { '−' } else { '+' };
+    let points = format!("{:.0}", weight.abs().min(1.0) * 100.0);
+    let unit = if points == "1" || (points == "0" && language == Language::Fr) {
+        "point"
+    } else {
+        "points"
+    };
+    format!("{sign}{points}\u{a0}{unit}")
 }
 
 /// Whether a high score is bad news. Criticism, coarse words and answers to hate are speech.

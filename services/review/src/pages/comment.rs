@@ -1,11 +1,11 @@
 //! One comment in somebody's hands: its context, the text with the hits marked, the decision, the labels, skipping.
 
 use maud::{Markup, html};
-use vigie_domain::{Act, Comment, LegalBasis, Outcome, RuleHit, Target, Verdict};
-use vigie_web::text::{self, Mark};
+use vigie_domain::{Act, Comment, Explanation, LegalBasis, Outcome, RuleHit, Target, Verdict};
+use vigie_web::text::{self, Mark, MarkKind};
 use vigie_web::{Language, User, csrf_field, words};
 
-use super::analysis::{self, acts};
+use super::analysis::{self, acts, weighed};
 use super::form::SKIP_REASONS;
 use super::{Console, key, time};
 use crate::item::Origin;
@@ -88,12 +88,17 @@ impl CommentPage<'_> {
         let verdict = self.verdict();
         let comment = &verdict.comment;
         let blind = self.lease.blind;
-        let marks: Vec<Mark> = if blind {
+        let explanation = verdict.explanation.as_ref().filter(|_| !blind);
+        let mut marks: Vec<Mark> = if blind {
             Vec::new()
         } else {
             verdict.rules.iter().map(|hit| mark(language, hit)).collect()
         };
-        let shown = html! { div.text dir="auto" lang=[verdict.language.as_deref()] { (text::marked(&comment.text, &marks)) } };
+        marks.extend(explanation.into_iter().flat_map(|explanation| weights(language, explanation)));
+        let shown = html! {
+            div.text dir="auto" lang=[verdict.language.as_deref()] { (text::marked(&comment.text, &marks)) }
+            @if let Some(explanation) = explanation { (weighed(language, explanation, &comment.text)) }
+        };
         let reveal = &self.console.queue.config.keys.reveal;
         html! {
             article.panel.comment aria-label=(language.pick("Commentaire", "Comment")) {
@@ -316,6 +321,22 @@ fn mark(language: Language, hit: &RuleHit) -> Mark {
         .unwrap_or_default();
     Mark {
         span: hit.span,
+        kind: MarkKind::Found,
         title: format!("{}{target} ({})", words::act(language, hit.act), hit.rule),
     }
+}
+
+/// The words that moved the score.
+fn weights(language: Language, explanation: &Explanation) -> Vec<Mark> {
+    let words = explanation.words.iter().take(analysis::WORDS_MAX);
+    let mark = |word: &vigie_domain::WordWeight| Mark {
+        span: word.span,
+        kind: MarkKind::Weighed,
+        title: if word.weight < 0.0 {
+            language.pick("abaisse le score", "lowers the score").to_owned()
+        } else {
+            language.pick("relève le score", "raises the score").to_owned()
+        },
+    };
+    words.map(mark).collect()
 }

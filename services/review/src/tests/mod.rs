@@ -219,6 +219,7 @@ fn judged_by(comment: &Comment, route: Route, model: &str) -> Verdict {
             probability: 0.1,
             selected: false,
         },
+        explanation: None,
     }
 }
 
