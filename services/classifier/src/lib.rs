@@ -4,12 +4,16 @@
 //! stream of lines. Both give the same verdict for the same comment, rules, model, policy and audit key; only the service explains
 //! some ([`explain`]), which decides nothing, and watches the scores ([`drift`]).
 //!
+//! [`labelled::evaluate`] compares verdicts with labels, and [`evaluation`] makes figures of the comparison.
+//!
 //! It does not act, keep quotas or group raids: review and enforcer do.
 
 pub mod audit;
 pub mod drift;
 pub mod engine;
+pub mod evaluation;
 pub mod explain;
+pub mod labelled;
 pub mod language;
 mod metrics;
 pub mod offline;
