@@ -87,10 +87,15 @@ pub fn picture(evaluation: &Evaluation, subtitle: &str) -> String {
             .iter()
             .map(|bin| (bin.score, bin.frequency.share))
             .collect();
-        let curves = [ranking.roc(), ranking.precision_recall(), reliability];
-        for (place, points) in (0u32..).zip(curves) {
-            curve(&mut svg, LEFT + PITCH * f64::from(place), label.as_str(), &points, stroke);
+        let curves = [
+            thinned(&ranking.roc()).copied().collect(),
+            stairs(&ranking.precision_recall()),
+            reliability,
+        ];
+        for (place, points) in (0u32..).zip(&curves) {
+            curve(&mut svg, LEFT + PITCH * f64::from(place), label.as_str(), points, stroke);
         }
+        dots(&mut svg, LEFT + PITCH * 2.0, &curves[2], stroke.0);
     }
     legend(&mut svg, &drawn);
     svg.push_str("</svg>\n");
@@ -173,7 +178,7 @@ fn frame(svg: &mut String, left: f64, panel: &Panel) {
 
 fn curve(svg: &mut String, left: f64, name: &str, points: &[(f64, f64)], (colour, dashes): (&str, &str)) {
     let place = |(x, y): &(f64, f64)| format!("{:.1},{:.1}", left + SIDE * x, TOP + SIDE * (1.0 - y));
-    let places: Vec<String> = thinned(points).map(place).collect();
+    let places: Vec<String> = points.iter().map(place).collect();
     writeln!(
         svg,
         "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" stroke-dasharray=\"{}\" points=\"{}\"><title>{}</title></polyline>",
@@ -182,6 +187,24 @@ fn curve(svg: &mut String, left: f64, name: &str, points: &[(f64, f64)], (colour
         escape(name)
     )
     .expect(INFALLIBLE);
+}
+
+/// Stairs, because precision does not change evenly between two thresholds: the area under them is the average precision.
+fn stairs(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let mut before = 0.0;
+    let mut stairs = Vec::with_capacity(2 * points.len());
+    for (recall, precision) in thinned(points) {
+        stairs.extend([(before, *precision), (*recall, *precision)]);
+        before = *recall;
+    }
+    stairs
+}
+
+fn dots(svg: &mut String, left: f64, points: &[(f64, f64)], colour: &str) {
+    for (x, y) in points {
+        let (x, y) = (left + SIDE * x, TOP + SIDE * (1.0 - y));
+        writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>").expect(INFALLIBLE);
+    }
 }
 
 /// At most [`POINTS_MAX`] of the points, evenly by rank, the last one among them.
@@ -253,6 +276,16 @@ mod tests {
     #[test]
     fn nothing_is_left_that_xml_reads_as_markup() {
         assert_eq!(escape("a<b>&\"'\u{1b}é"), "a&lt;b&gt;&amp;&quot;&#39;\u{fffd}é");
+    }
+
+    #[test]
+    fn the_area_under_the_stairs_is_the_average_precision() {
+        let points = (0..200u16).map(|i| (f32::from(i * 37 % 101), i % 3 == 0)).collect();
+        let ranking = Ranking::new(points);
+        let stairs = stairs(&ranking.precision_recall());
+        let area: f64 = stairs.chunks(2).map(|step| (step[1].0 - step[0].0) * step[1].1).sum();
+        let expected = ranking.average_precision().unwrap();
+        assert!((area - expected).abs() < 1e-12, "{area}, {expected}");
     }
 
     #[test]

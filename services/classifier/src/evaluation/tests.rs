@@ -420,6 +420,7 @@ fn the_picture_says_in_words_what_it_shows() {
     );
     assert!(svg.contains("abusive : AUC 0.771 [0.736–0.802]"), "{svg}");
     assert_eq!(svg.matches("<polyline").count(), 3);
+    assert_eq!(svg.matches("<circle").count(), 10);
     assert!(svg.len() < 40_000, "{} bytes", svg.len());
     // Every element is closed.
     for name in ["svg", "g", "text", "title", "desc", "polyline"] {

@@ -6,7 +6,7 @@
 //!   nothing here scores are left aside.
 //! - groups, that is whom the comment is about, whether it attacks them or not: `targets`, `target`, `target_ident`, `group`, or
 //!   `mentions`, a name or a list of names, in the line itself or in its `meta`.
-//! - `functionality`, a name, in the line itself or in its `meta`: which test of a suite of functional tests it is.
+//! - `functionality` or `category`, a name, in the line itself or in its `meta`: which test of a suite of functional tests it is.
 
 use std::collections::BTreeSet;
 
@@ -66,6 +66,7 @@ const GROUP_ALIASES: [(&str, &str); 14] = [
     ("trans", "gender-identity"),
     ("disability", "disability"),
 ];
+const FUNCTIONALITY_FIELDS: [&str; 2] = ["functionality", "category"];
 const GROUP_FIELDS: [&str; 5] = ["targets", "target", "target_ident", "group", "mentions"];
 /// Targets that are no protected group, in our names and in those of public data.
 const UNPROTECTED: [&str; 14] = [
@@ -129,12 +130,8 @@ impl Truth {
             for key in GROUP_FIELDS {
                 truth.read_groups(key, source.get(key))?;
             }
-            if truth.functionality.is_none() {
-                truth.functionality = match source.get("functionality") {
-                    None | Some(Value::Null) => None,
-                    Some(Value::String(text)) => name("functionality", text)?,
-                    Some(_) => return Err("the field `functionality` is not a string".to_owned()),
-                };
+            for key in FUNCTIONALITY_FIELDS {
+                truth.read_functionality(key, source.get(key))?;
             }
         }
         truth.state_targets(fields.contains_key("targets"));
@@ -169,6 +166,20 @@ impl Truth {
             }
         }
         Ok(())
+    }
+
+    /// The first field that names one.
+    fn read_functionality(&mut self, key: &str, value: Option<&Value>) -> Result<(), String> {
+        match value {
+            None | Some(Value::Null) => Ok(()),
+            Some(Value::String(text)) => {
+                if let Some(functionality) = name(key, text)? {
+                    self.functionality.get_or_insert(functionality);
+                }
+                Ok(())
+            }
+            Some(_) => Err(format!("the field `{key}` is not a string")),
+        }
     }
 
     /// The labels `target-…`: what is acceptable attacks nobody; what is abusive attacks those it names, where the line names any.
@@ -281,6 +292,8 @@ mod tests {
         )?;
         assert_eq!(truth.groups.iter().collect::<Vec<_>>(), ["anti-muslim", "origin", "women"]);
         assert_eq!(truth.functionality.as_deref(), Some("ident_neutral_nh"));
+        let other = read(r#"{"labels":{},"functionality":" ","category":"praise"}"#)?;
+        assert_eq!(other.functionality.as_deref(), Some("praise"));
         assert!(["women", "origin", "noirs"].into_iter().all(Truth::is_identity));
         assert!(!["elected", "user", "political"].into_iter().any(Truth::is_identity));
         Ok(())
