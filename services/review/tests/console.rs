@@ -57,11 +57,11 @@ fn flagged(text: &str, insult: &str) -> Verdict {
                 weight: 0.32,
             },
             WordWeight {
-                span: [0, text.find(' ').unwrap_or(text.len())],
+                span: [text.rfind(' ').map_or(0, |space| space + 1), text.len()],
                 weight: -0.05,
             },
             WordWeight {
-                span: [start, text.len() + 7],
+                span: [text.len() + 3, text.len() + 7],
                 weight: 0.03,
             },
         ],
@@ -109,8 +109,8 @@ async fn a_person_decides_and_the_topic_gets_it_once() -> anyhow::Result<()> {
     let page = ann.await_queue("Encore un").await?;
     for expected in [
         "<mark class=\"weighed\" title=\"injure → agent public (essai/insulte) ; relève le score\">incapable</mark>",
-        "<u class=\"weighed\" title=\"abaisse le score\">Encore</u>",
-        "Mots qui ont pesé dans le score</span> «\u{a0}injure\u{a0}»\u{a0}: <q>incapable</q> (+32\u{a0}points), <q>Encore</q> (−5\u{a0}points).",
+        "<u class=\"weighed\" title=\"abaisse le score\">guichet</u>",
+        "Mots qui ont pesé dans le score</span> «\u{a0}injure\u{a0}»\u{a0}: <q>incapable</q> (+32\u{a0}points), <q>guichet</q> (−5\u{a0}points).",
         "Les règles et le modèle se contredisent.",
         "très probable · 87\u{202F}%",
         "peu probable · 4\u{202F}%",
