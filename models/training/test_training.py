@@ -89,7 +89,7 @@ def run_of(folder, minutes=5.0, texts=4500):
     return train.Run(
         argparse.Namespace(
             data=folder, base=folder, work=folder, out=folder / "model", resume=None, first_model=None, export_only=False, texts=texts, minutes=minutes, every=60.0,
-            tokens=24, padded_tokens=128, frozen=0, rate=2e-3, threads=1, seed=3,
+            tokens=24, padded_tokens=128, frozen=0, rate=2e-3, blend=[0.5, 1.0], threads=1, seed=3,
         )
     )  # fmt: skip
 
@@ -102,6 +102,10 @@ class Training(unittest.TestCase):
             run = run_of(folder)
             before = np.mean(run.validation.measure(lambda texts: train.logits_of(run.average, run.reader, texts))["toxifrench"][0])
             model = run.train()
+            own = model.heads.weight.detach().clone()
+            run.blend(model)
+            blends = [run.start["heads.weight"].lerp(own, share) for share in (0.5, 1.0)]
+            self.assertTrue(any(torch.allclose(model.heads.weight, blend) for blend in blends))
             sequences = run.validation.sequences["toxifrench"]
             direct = train.logits_of(model, run.reader, sequences)
             after = auc(direct[:, 0], run.validation.truths["toxifrench"][:, 0])

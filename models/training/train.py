@@ -11,8 +11,9 @@ takes checkpoints and the log (outside the repository), --out gets model.onnx an
 What it does. Lines are drawn with the weights of mixing.py, changed by augmentation.py, joined by comments made by templates.py, and
 cut to --tokens. Every head is a masked logistic loss: what a source does not say counts nothing. Embeddings and the lowest layers
 keep their weights. An exponential average of the weights is what is measured, kept and exported. Every --every minutes it is measured
-on the validation files; the state with the best mean stays (early stopping); after --minutes or --texts the best state is exported,
-quantised (quantise.py) and compared with its int8 form. Half of the validation lines, by hash, choose the state; the other half only
+on the validation files; the state with the best mean stays (early stopping). After --minutes or --texts the best state is blended with
+the first weights, which takes back what the model forgot of real forums and tweets; the best blend is exported, quantised (quantise.py)
+and compared with its int8 form. Half of the validation lines, by hash, choose the state; the other half only
 report. The last third of the run sees French only.
 
 The same seed gives the same draws; a run that --minutes ends is not repeatable to the bit, because the clock shapes its learning rate.
@@ -163,6 +164,7 @@ class Run:
             manifest = tomllib.loads((arguments.first_model / "manifest.toml").read_text(encoding="utf-8"))
             load_first_model(self.model, arguments.first_model / "model.onnx", manifest["heads"], HEADS)
         self.model.freeze(arguments.frozen)
+        self.start = {name: value.clone() for name, value in self.model.state_dict().items()}
         if arguments.resume:
             self.model.load_state_dict(torch.load(arguments.resume, weights_only=True))
         self.average = copy.deepcopy(self.model)
@@ -228,6 +230,18 @@ class Run:
         return self.average
 
 
+    def blend(self, model):
+        """Sets `model` to the point between the first weights and its own, of those in --blend, that the choosing half likes best."""
+        own, best = {name: value.clone() for name, value in model.state_dict().items()}, (-1.0, 1.0)
+        for share in self.arguments.blend:
+            model.load_state_dict({name: self.start[name].lerp(own[name], share) for name in own})
+            found = self.validation.measure(lambda sequences: logits_of(model, self.reader, sequences))
+            print(f"blend {share}: {shown(found)}", flush=True)
+            best = max(best, (found["choice"], share))
+        model.load_state_dict({name: self.start[name].lerp(own[name], best[1]) for name in own})
+        print(f"blend {best[1]} it is", flush=True)
+
+
 def arguments_of(parser):
     parser.add_argument("--data", type=pathlib.Path, required=True, help="folder with train/ and validation/")
     parser.add_argument("--base", type=pathlib.Path, required=True, help="folder with config.json, tokenizer.json and the first weights")
@@ -236,6 +250,7 @@ def arguments_of(parser):
     parser.add_argument("--first-model", type=pathlib.Path, help="folder of an int8 model of the same base to begin from: models/abuse-fr-e5")
     parser.add_argument("--resume", type=pathlib.Path, help="start from this checkpoint instead of the first weights")
     parser.add_argument("--export-only", action="store_true", help="no training: export what --resume names")
+    parser.add_argument("--blend", type=float, nargs="+", default=[1.0, 0.8, 0.65, 0.5], help="shares of the new weights to try")
     parser.add_argument("--texts", type=int, default=200_000, help="stop after so many texts")
     parser.add_argument("--minutes", type=float, default=600.0, help="stop after so many minutes")
     parser.add_argument("--every", type=float, default=10.0, help="minutes between measurements")
@@ -254,6 +269,7 @@ def main():
     run = Run(arguments)
     print(f"{len(run.pool.rows)} lines to draw from, {int(run.pool.draws.sum())} draws in one pass", flush=True)
     model = run.average if arguments.export_only else run.train()
+    run.blend(model)
     arguments.out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(arguments.base / "tokenizer.json", arguments.out / "tokenizer.json")
     plain = quantise.export(model, arguments.work / "fp32.onnx")
