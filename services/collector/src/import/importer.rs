@@ -48,7 +48,7 @@ impl Importer {
     /// Takes rows of `account` in, in order; each with its line. What it returns is durable; rows that were accepted once are `known`.
     ///
     /// # Errors
-    /// The account is not configured, the bus refuses for good or is away for longer than [`BUS_WAIT_MAX`], the process stops, or the
+    /// The account is not configured, the bus refuses for good or is away for longer than 30 s, the process stops, or the
     /// database fails: the same rows can be given again.
     pub async fn accept(&self, account: &AccountId, rows: Vec<(u64, Row)>) -> anyhow::Result<Outcome> {
         let account = self
