@@ -1,4 +1,5 @@
-//! Comments a second through rules, model and route together, as one core batch of 64, on the cases below.
+//! Comments a second through rules, model and route together, as one core batch of 64, on the cases below; and the time that the
+//! explanation of one of them takes.
 //!
 //! `cargo bench -p vigie-classifier`; needs the library of `deploy/onnxruntime`.
 
@@ -52,6 +53,17 @@ fn judge(criterion: &mut Criterion) {
                 engine
                     .judge(black_box(comments.clone()), |_| Arc::clone(&policy))
                     .expect("the engine judges")
+            });
+        });
+        let insult = engine
+            .judge(vec![sample_comment(TEXTS[5])], |_| Arc::clone(&policy))
+            .expect("the engine judges");
+        group.bench_function(format!("{model}, 2 threads, explanations"), |bencher| {
+            bencher.iter(|| {
+                (0..64).for_each(|_| {
+                    let explanation = engine.explain(black_box(&insult[0]), Arc::clone(&policy));
+                    black_box(explanation.expect("the engine explains"));
+                });
             });
         });
         if model == "abuse-fr-use" {
