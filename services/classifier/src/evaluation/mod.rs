@@ -2,7 +2,7 @@
 //! out; nothing here reads, writes or knows the time.
 //!
 //! [`Truth`] is what the data say of a comment, [`Evaluation`] collects it beside the verdict, [`Report`] holds the figures. No text is
-//! kept: of each comment only its labels, scores and route remain, about 130 bytes, for at most [`COMMENTS_MAX`] comments.
+//! kept: of each comment only its labels, scores and route remain, about 150 bytes, for at most [`COMMENTS_MAX`] comments.
 //!
 //! A label that the data do not state is unknown, never "no": every figure of a label rests on the comments that state it. A figure
 //! that cannot be computed (an area under the curve without a positive, a precision where nothing was found) is absent, never 0.
@@ -18,6 +18,7 @@ mod report;
 mod truth;
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use vigie_domain::policy::Threshold;
 use vigie_domain::{Act, Route, RuleAction, RuleHit, ScoreLabel, Target, Verdict};
@@ -81,6 +82,8 @@ struct Row {
     /// Bits of [`Evaluation::groups`].
     groups: u64,
     functionality: Option<u16>,
+    /// A digest of the contrast set and its file.
+    contrast: Option<u64>,
     file: u16,
     route: Route,
     escalate: bool,
@@ -140,6 +143,7 @@ impl Evaluation {
             ruled: asserted(&verdict.rules),
             groups,
             functionality,
+            contrast: truth.contrast.as_deref().map(|name| digest(file, name)),
             file,
             route: verdict.route,
             escalate: verdict.escalate,
@@ -170,6 +174,13 @@ impl Row {
         let score = self.scores[labels::position(label)];
         (!score.is_nan()).then_some(score)
     }
+}
+
+/// Names of contrast sets are many and of no interest: a digest tells them apart.
+fn digest(file: u16, name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (file, name).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The labels that the rules assert, notes aside.

@@ -111,7 +111,8 @@ pub struct Slice {
 /// What happens to acceptable comments of a kind.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Alarms {
-    /// `identity`: about a protected group; `speech`: of a kind of protected speech.
+    /// `identity`: about a protected group; `contrast`: of a contrast set whose other comments attack the group; `speech`: of a kind of
+    /// protected speech.
     pub kind: &'static str,
     /// Which.
     pub name: String,
@@ -160,7 +161,7 @@ fn label_report(evaluation: &Evaluation, label: ScoreLabel) -> Option<LabelRepor
     for row in evaluation.rows.iter().filter(|row| row.known.contains(label)) {
         let point = evaluation.point(row, label);
         points.push(point);
-        for group in evaluation.groups_of(row) {
+        for group in evaluation.numbers(row.groups) {
             groups.entry(group).or_default().push(point);
         }
         if let Some(functionality) = row.functionality {
@@ -220,9 +221,17 @@ impl Evaluation {
             .is_some_and(|(score, threshold)| score >= threshold.review)
     }
 
-    fn groups_of(&self, row: &Row) -> impl Iterator<Item = u16> {
-        let (groups, known) = (row.groups, self.groups.len());
-        (0u16..).take(known).filter(move |group| groups & (1 << group) != 0)
+    /// The numbers of a set of groups.
+    fn numbers(&self, groups: u64) -> impl Iterator<Item = u16> {
+        (0u16..).take(self.groups.len()).filter(move |group| groups & (1 << group) != 0)
+    }
+
+    /// The protected groups that a comment is about.
+    fn identities(&self, row: &Row) -> u64 {
+        let protected = self
+            .numbers(row.groups)
+            .filter(|group| Truth::is_identity(self.groups.name(*group)));
+        protected.fold(0, |bits, group| bits | (1 << group))
     }
 }
 
@@ -301,28 +310,12 @@ fn false_alarms(evaluation: &Evaluation) -> Vec<Alarms> {
         stated && !row.positive.contains(ScoreLabel::Abusive) && !row.positive.contains(ScoreLabel::Hate)
     };
     let acceptable: Vec<&Row> = evaluation.rows.iter().filter(acceptable).collect();
-    let mut identities: BTreeMap<u16, Vec<&Row>> = BTreeMap::new();
-    let mut any = Vec::new();
-    for row in &acceptable {
-        let mut about = false;
-        for group in evaluation.groups_of(row) {
-            if Truth::is_identity(evaluation.groups.name(group)) {
-                identities.entry(group).or_default().push(row);
-                about = true;
-            }
-        }
-        if about {
-            any.push(*row);
-        }
-    }
-    let mut listed: Vec<Alarms> = Vec::new();
-    for (group, rows) in &identities {
-        listed.push(alarms(evaluation, "identity", evaluation.groups.name(*group), rows));
-    }
-    listed.sort_by(|a, b| a.name.cmp(&b.name));
-    if !any.is_empty() {
-        listed.push(alarms(evaluation, "identity", "any", &any));
-    }
+    let mut listed = Vec::new();
+    let about = |row: &Row| evaluation.identities(row);
+    by_identity(evaluation, "identity", &acceptable, about, &mut listed);
+    let attacked = attacked(evaluation);
+    let near = |row: &Row| row.contrast.and_then(|set| attacked.get(&set).copied()).unwrap_or_default();
+    by_identity(evaluation, "contrast", &acceptable, near, &mut listed);
     for label in [ScoreLabel::CounterSpeech, ScoreLabel::Criticism, ScoreLabel::Vulgar] {
         let rows: Vec<&Row> = acceptable.iter().copied().filter(|row| row.positive.contains(label)).collect();
         if !rows.is_empty() {
@@ -330,6 +323,39 @@ fn false_alarms(evaluation: &Evaluation) -> Vec<Alarms> {
         }
     }
     listed
+}
+
+/// The protected groups that the abusive comments of each contrast set are about.
+fn attacked(evaluation: &Evaluation) -> BTreeMap<u64, u64> {
+    let mut attacked = BTreeMap::new();
+    for row in &evaluation.rows {
+        let attacks = row.positive.contains(ScoreLabel::Abusive) || row.positive.contains(ScoreLabel::Hate);
+        if let Some(set) = row.contrast.filter(|_| attacks) {
+            *attacked.entry(set).or_default() |= evaluation.identities(row);
+        }
+    }
+    attacked
+}
+
+/// One line for each group that `groups_of` gives for some row, in the order of their names, then one for all.
+fn by_identity(evaluation: &Evaluation, kind: &'static str, rows: &[&Row], groups_of: impl Fn(&Row) -> u64, listed: &mut Vec<Alarms>) {
+    let mut groups: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
+    let mut any = Vec::new();
+    for row in rows {
+        let bits = groups_of(row);
+        for group in evaluation.numbers(bits) {
+            groups.entry(evaluation.groups.name(group)).or_default().push(row);
+        }
+        if bits != 0 {
+            any.push(*row);
+        }
+    }
+    for (name, rows) in &groups {
+        listed.push(alarms(evaluation, kind, name, rows));
+    }
+    if !any.is_empty() {
+        listed.push(alarms(evaluation, kind, "any", &any));
+    }
 }
 
 fn alarms(evaluation: &Evaluation, kind: &'static str, name: &str, rows: &[&Row]) -> Alarms {

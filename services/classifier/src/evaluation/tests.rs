@@ -372,6 +372,37 @@ fn rules_groups_tests_files_and_routes_are_counted() {
 }
 
 #[test]
+fn acceptable_comments_of_a_contrast_set_stand_beside_the_group_that_it_is_about() {
+    let mut evaluation = evaluation();
+    let rows = [
+        (
+            "a",
+            json!({"labels": {"toxic": 1}, "targets": ["sex", "elected"], "twin": "one"}),
+            0.9,
+        ),
+        ("a", json!({"labels": {"toxic": 0}, "targets": [], "twin": "one"}), 0.8),
+        ("a", json!({"labels": {"toxic": 0}, "twin": "one"}), 0.1),
+        // Its set attacks nobody protected; the same name in another file is another set; and no set at all.
+        ("a", json!({"labels": {"toxic": 1}, "targets": ["user"], "twin": "two"}), 0.9),
+        ("a", json!({"labels": {"toxic": 0}, "twin": "two"}), 0.9),
+        ("b", json!({"labels": {"toxic": 0}, "twin": "one"}), 0.9),
+        ("a", json!({"labels": {"toxic": 0}}), 0.9),
+    ];
+    for (file, fields, score) in rows {
+        let verdict = verdict(Route::Keep, &[(ScoreLabel::Abusive, score)], Vec::new());
+        evaluation.add(file, &truth(fields), &verdict).unwrap();
+    }
+    let listed: Vec<_> = evaluation
+        .report()
+        .false_alarms
+        .iter()
+        .map(|alarm| (alarm.kind, alarm.name.clone(), alarm.abusive.map(|share| (share.part, share.whole))))
+        .collect();
+    let expected = ["sex", "any"].map(|name| ("contrast", name.to_owned(), Some((1, 2))));
+    assert_eq!(listed, expected);
+}
+
+#[test]
 fn an_evaluation_is_bounded() {
     let verdict = verdict(Route::Keep, &[], Vec::new());
     let mut evaluation = evaluation();

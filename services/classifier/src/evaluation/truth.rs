@@ -7,6 +7,7 @@
 //! - groups, that is whom the comment is about, whether it attacks them or not: `targets`, `target`, `target_ident`, `group`, or
 //!   `mentions`, a name or a list of names, in the line itself or in its `meta`.
 //! - `functionality` or `category`, a name, in the line itself or in its `meta`: which test of a suite of functional tests it is.
+//! - `twin`, a name: the contrast set, that is comments in nearly the same words of which some are acceptable and some are not.
 
 use std::collections::BTreeSet;
 
@@ -31,6 +32,8 @@ pub struct Truth {
     pub groups: BTreeSet<String>,
     /// Which functional test it is.
     pub functionality: Option<String>,
+    /// The contrast set that it belongs to.
+    pub contrast: Option<String>,
 }
 
 /// What a name in `labels` means.
@@ -134,6 +137,11 @@ impl Truth {
                 truth.read_functionality(key, source.get(key))?;
             }
         }
+        truth.contrast = match fields.get("twin") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) => name("twin", text)?,
+            Some(_) => return Err("the field `twin` is not a string".to_owned()),
+        };
         truth.state_targets(fields.contains_key("targets"));
         Ok(truth)
     }
@@ -294,6 +302,7 @@ mod tests {
         assert_eq!(truth.functionality.as_deref(), Some("ident_neutral_nh"));
         let other = read(r#"{"labels":{},"functionality":" ","category":"praise"}"#)?;
         assert_eq!(other.functionality.as_deref(), Some("praise"));
+        assert_eq!(read(r#"{"labels":{},"twin":"s1:3"}"#)?.contrast.as_deref(), Some("s1:3"));
         assert!(["women", "origin", "noirs"].into_iter().all(Truth::is_identity));
         assert!(!["elected", "user", "political"].into_iter().any(Truth::is_identity));
         Ok(())

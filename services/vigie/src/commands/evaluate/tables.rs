@@ -45,7 +45,7 @@ pub(super) fn tables(output: &Output) -> String {
     }
     section(
         &mut text,
-        "False alarms on acceptable comments about somebody, and on protected speech",
+        "False alarms on acceptable comments (identity: about a group; contrast: in the words of an attack on it; speech: of a protected kind)",
         &false_alarms(&output.report.false_alarms),
     );
     let sliced = |parts: fn(&LabelReport) -> &BTreeMap<String, Slice>, least: usize| {
