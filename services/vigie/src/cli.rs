@@ -29,6 +29,10 @@ enum Command {
     /// Judge comments offline: JSON lines in, one verdict a line out, in order.
     Classify(classify::ClassifyArgs),
     /// Measure the classifier on labelled comments: figures with intervals per label, group and functionality.
+    ///
+    /// Reads JSON lines: `text`; `labels`, an object of 1 and 0 by name (abusive or toxic, hate, threat, insult, …; one that is absent
+    /// is unknown); and where there are any `parent` (what the comment answers), `targets` or `target` (whom it is about),
+    /// `functionality` (which functional test it is) and `twin` (its contrast set).
     Evaluate(evaluate::EvaluateArgs),
     /// Bring a JSONL or CSV file of comments in; running it again changes nothing.
     Import(import::ImportArgs),

@@ -22,9 +22,7 @@ use crate::cli::Place;
 
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// Reads JSON lines: `text`; `labels`, an object of 1 and 0 by name (abusive or toxic, hate, threat, insult, …; one that is absent is
-/// unknown); and where there are any `parent` (what the comment answers), `targets` or `target` (whom it is about), `functionality`
-/// (which functional test it is) and `twin` (its contrast set).
+/// What a line holds stands with the command in `cli.rs`, where `--help` takes it from.
 #[derive(Debug, Args)]
 pub(crate) struct EvaluateArgs {
     /// Labelled comments; may be given several times.
