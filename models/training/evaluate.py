@@ -4,8 +4,8 @@
     ../venv/bin/python models/training/evaluate.py --data ../shared/data --models models/abuse-fr-e5 models/abuse-fr-NAME
 
 Scores are the calibrated ones of the manifests, thresholds those of level *balanced*; the first model is what the others are compared
-with. Sets: the validation files, and the written lines that train.py keeps aside. The calibration of models that were not made by
-train.py was fitted on those written lines too, for every label but `abusive`: there they have an advantage. Intervals are 95 %:
+with. Sets: the validation files, and the written lines that train.py keeps aside. No model made by train.py was trained on them, but
+calibrate.py fits on the latter: where a label is read from several heads, its area here is too good. Intervals are 95 %:
 bootstrap for areas and for their paired differences, Wilson for shares. A group is named where one of its words is in the text.
 """
 

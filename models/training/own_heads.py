@@ -1,5 +1,6 @@
 """Calibration of a network that has one head per label and was trained by train.py: Platt scaling of each head on the lines of train/
-that train.py keeps aside (mixing.is_held_out), never on lines that it saw. Used by calibrate.py with --kept-aside.
+that train.py keeps aside (mixing.is_held_out), never on lines that it saw; where a head alone ranks poorly, a logistic regression over
+all heads. Used by calibrate.py with --kept-aside.
 
 `abusive` is fitted on all French lines kept aside; the other labels on those written for this project, which alone say them. Their
 thresholds rest on the same lines, with scores from five folds that keep twin sets together, and on the acceptable comments of
@@ -16,20 +17,30 @@ from mixing import HEADS, MASKED, truth
 
 # A label with fewer lines kept aside is left out: nobody could tell how good it is.
 KEPT_POSITIVES_MIN = 8
-METHOD = "each label: Platt scaling of its own head on French lines of train/ that the training keeps aside"
+# A head that ranks worse than this is replaced by a logistic regression over all heads where that is better by PROBE_GAIN.
+PROBE_BELOW, PROBE_GAIN = 0.75, 0.02
+METHOD = "each label: Platt scaling of its own head on French lines of train/ that the training keeps aside; where the head ranks poorly, logistic regression over all heads on them"
 HELD_OUT = "validation files for abusive; for the others five folds of the lines kept aside that keep twin sets together, and the acceptable validation comments"
 
 
-def platt(logits, values):
-    """Slope and bias; a little regularised, because some labels have a dozen positives."""
-    mean, scale = logits.mean(), logits.std() + 1e-9
-    model = LogisticRegression(C=1.0, max_iter=5000).fit(((logits - mean) / scale)[:, None], values)
-    slope = float(model.coef_[0, 0]) / scale
-    return np.array([slope]), float(model.intercept_[0] - slope * mean)
+def platt(logits, values, regularise=1.0):
+    """Weights over the columns of `logits` and bias; a little regularised, because some labels have a dozen positives."""
+    mean, scale = logits.mean(axis=0), logits.std(axis=0) + 1e-9
+    model = LogisticRegression(C=regularise, max_iter=5000).fit((logits - mean) / scale, values)
+    weights = model.coef_[0] / scale
+    return weights, float(model.intercept_[0] - (weights * mean).sum())
 
 
 def probability(logits, fitted):
-    return 1 / (1 + np.exp(-(logits * fitted[0][0] + fitted[1])))
+    return 1 / (1 + np.exp(-(logits @ fitted[0] + fitted[1])))
+
+
+def folded(logits, values, groups, regularise):
+    """Scores of each line from a fit on the other folds."""
+    scores = np.zeros(len(values))
+    for train, test in GroupKFold(5).split(logits, values, groups):
+        scores[test] = probability(logits[test], platt(logits[train], values[train], regularise))
+    return scores
 
 
 def truths(corpus):
@@ -44,35 +55,44 @@ def fit_label(label, heads, kept, written, validation, calibration_error):
     source = kept if label.name == "abusive" else written
     values = truths(source)[:, place]
     known = ~np.isnan(values)
-    values, logits = values[known], source.logits[known, column]
+    values, groups = values[known], source.groups[known]
     positives = int(values.sum())
     if positives < KEPT_POSITIVES_MIN:
         return {"label": label, "auc": float("nan"), "positives": positives, "left_out": True}
-    fitted = platt(logits, values)
-    held_values = truths(validation)[:, place]
+    columns, regularise = [column], 1.0
+    folds = folded(source.logits[known][:, columns], values, groups, regularise)
+    found = alone = auc(source.logits[known, column], values)
+    if label.name != "abusive" and alone < PROBE_BELOW:
+        probe = folded(source.logits[known], values, groups, 0.1)
+        if auc(probe, values) > alone + PROBE_GAIN:
+            columns, regularise, folds, found = list(range(len(heads))), 0.1, probe, auc(probe, values)
+    logits = source.logits[known][:, columns]
+    fitted = platt(logits, values, regularise)
+    held_values, acceptable = truths(validation)[:, place], validation.acceptable()
+    if label.use != "protected":
+        # Nobody said whether an acceptable comment is spam or distress: for a threshold it counts as neither.
+        held_values = np.where(np.isnan(held_values) & acceptable, 0.0, held_values)
     held_known = ~np.isnan(held_values)
-    held_values, held_logits = held_values[held_known], validation.logits[held_known, column]
-    scores, acceptable = probability(held_logits, fitted), validation.acceptable()[held_known]
+    held_values, acceptable = held_values[held_known], acceptable[held_known]
+    scores = probability(validation.logits[held_known][:, columns], fitted)
     insults = np.zeros(len(scores), dtype=bool)
     if label.name == "abusive":
-        measured_logits, measured, measured_scores = held_logits, held_values, scores
+        measured_logits, measured, measured_scores, ranked = validation.logits[held_known, column], held_values, scores, scores
+        found = alone = auc(ranked, measured)
     else:
-        folds = np.zeros(len(values))
-        for train, test in GroupKFold(5).split(logits, values, source.groups[known]):
-            folds[test] = probability(logits[test], platt(logits[train], values[train]))
-        measured_logits, measured, measured_scores = logits, values, folds
+        measured_logits, measured, measured_scores = source.logits[known, column], values, folds
+        ranked = folds if len(columns) > 1 else measured_logits
         scores, held_values = np.concatenate([folds, scores]), np.concatenate([values, held_values])
         acceptable = np.concatenate([source.acceptable()[known], acceptable])
         insults = np.concatenate([source.values(INSULT)[known] == 1, insults])
-    found = auc(measured_logits, measured)
     if found < AUC_MIN:
         return {"label": label, "auc": found, "positives": positives, "left_out": True}
-    interval = bootstrap(lambda chosen: auc(measured_logits[chosen], measured[chosen]), len(measured))
+    interval = bootstrap(lambda chosen: auc(ranked[chosen], measured[chosen]), len(measured))
     raw = 1 / (1 + np.exp(-measured_logits))
     return {
-        "label": label, "left_out": False, "weights": {label.name: fitted[0][0]}, "fitted": fitted, "columns": [column], "bias": fitted[1],
+        "label": label, "left_out": False, "weights": {heads[own]: weight for own, weight in zip(columns, fitted[0], strict=True)}, "fitted": fitted, "columns": columns, "bias": fitted[1],
         "auc": found, "interval": interval, "positives": positives, "prevalence": float(values.mean()),
-        "before": calibration_error(raw, measured), "before_auc": found, "after": calibration_error(measured_scores, measured),
+        "before": calibration_error(raw, measured), "before_auc": alone, "after": calibration_error(measured_scores, measured),
         "scores": scores, "values": held_values, "acceptable": acceptable, "insults": insults,
         "measured": measured, "measured_scores": measured_scores,
     }  # fmt: skip

@@ -6,7 +6,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from onnx import numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
+
+RANGE = 0.94
 
 
 def export(model, path):
@@ -29,10 +32,29 @@ def export(model, path):
     return path
 
 
+def narrow(plain, path):
+    """A copy whose matrices are cut to RANGE of their largest weight per output channel, so that int8 gets another grid.
+
+    Weights that begin from an int8 model lie on its grid, where the small changes of a fine-tuning are rounded away: on written lines
+    the area under the curve fell from .881 to .795. On another grid they survive on average: .871.
+    """
+    network = onnx.load(str(plain))
+    arrays = {array.name: array for array in network.graph.initializer}
+    for node in network.graph.node:
+        if node.op_type in ("MatMul", "Gemm") and node.input[1] in arrays:
+            array = arrays[node.input[1]]
+            weights = numpy_helper.to_array(array)
+            turned = any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
+            most = np.abs(weights).max(axis=1 if turned else 0, keepdims=True) * RANGE
+            array.CopyFrom(numpy_helper.from_array(np.clip(weights, -most, most), array.name))
+    onnx.save(network, str(path))
+    return path
+
+
 def to_int8(plain, path):
     """Weights per output channel, signed; activations get one scale per run."""
     quantize_dynamic(
-        plain,
+        narrow(plain, plain.with_suffix(".narrow.onnx")),
         path,
         per_channel=True,
         weight_type=QuantType.QInt8,

@@ -204,7 +204,7 @@ class Figures(unittest.TestCase):
         random = np.random.default_rng(2)
         logits = random.normal(0, 2, 20_000)
         values = (random.random(20_000) < 1 / (1 + np.exp(-(0.7 * logits - 1)))).astype(float)
-        slope, bias = own_heads.platt(logits, values)
+        slope, bias = own_heads.platt(logits[:, None], values)
         self.assertTrue(abs(slope[0] - 0.7) < 0.05 and abs(bias + 1) < 0.05)
 
 
