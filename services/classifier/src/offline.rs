@@ -194,7 +194,9 @@ pub(crate) fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> std::io
 
 /// The comment of a line; none for an empty one.
 fn parse(line: &[u8], size: Line, number: u64) -> Result<Option<Comment>, String> {
-    let Some(fields) = object(line, size, number)? else { return Ok(None) };
+    let Some(fields) = object(line, size, number)? else {
+        return Ok(None);
+    };
     if fields.contains_key("schema") {
         let mark = "\u{feff}".as_bytes();
         let record = line.strip_prefix(mark).filter(|_| number == 1).unwrap_or(line);
