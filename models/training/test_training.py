@@ -13,6 +13,7 @@ import tempfile
 import unittest
 
 import numpy as np
+import onnx
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
@@ -133,6 +134,30 @@ class Training(unittest.TestCase):
             kept = {text for text in GOOD + BAD if mixing.is_held_out({"text": text})}
             self.assertEqual(texts, set(GOOD + BAD) - kept)
             self.assertTrue(mixing.is_held_out({"text": "a", "twin": "x"}) == mixing.is_held_out({"text": "b", "twin": "x"}))
+
+
+class Quantisation(unittest.TestCase):
+    def test_small_changes_of_weights_on_a_grid_survive(self):
+        random = np.random.default_rng(4)
+        grid = random.integers(-126, 127, (512, 8)).astype(np.float32)
+        grid[0] = 127
+        weights = grid + np.where(np.arange(512) > 0, 0.3, 0.0)[:, None].astype(np.float32)
+        value = lambda name, *shape: onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)  # noqa: E731
+        product = onnx.helper.make_node("MatMul", ["in", "weights"], ["out"])
+        stored = onnx.numpy_helper.from_array(weights, "weights")
+        graph = onnx.helper.make_graph([product], "product", [value("in", 1, 512)], [value("out", 1, 8)], [stored])
+
+        def kept(array):
+            step = np.abs(array).max(axis=0) / 127
+            small = np.abs(grid) < 100
+            return float((np.round(array / step) * step - grid)[small].mean())
+
+        with tempfile.TemporaryDirectory() as name:
+            plain = pathlib.Path(name) / "plain.onnx"
+            onnx.save(onnx.helper.make_model(graph), str(plain))
+            changed = onnx.load(str(quantise.narrow(plain, plain.with_suffix(".narrow.onnx"))))
+        self.assertAlmostEqual(kept(weights), 0.0, delta=0.02)
+        self.assertAlmostEqual(kept(onnx.numpy_helper.to_array(changed.graph.initializer[0])), 0.3, delta=0.05)
 
 
 class Labels(unittest.TestCase):
