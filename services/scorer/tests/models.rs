@@ -6,7 +6,7 @@ use vigie_domain::policy::Caution;
 use vigie_domain::{ScoreLabel, Scores};
 use vigie_scorer::{Input, Scorer, ScorerError, testing};
 
-const MODELS: [&str; 2] = ["abuse-fr-e5", "abuse-fr-use"];
+const MODELS: [&str; 3] = ["abuse-fr-acts", "abuse-fr-e5", "abuse-fr-use"];
 
 fn open(name: &str) -> Result<Scorer, ScorerError> {
     Scorer::open(&testing::library(), &testing::model(name), 2)
