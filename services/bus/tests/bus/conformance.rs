@@ -133,8 +133,8 @@ pub fn assert_in_order<'a>(deliveries: impl IntoIterator<Item = &'a Delivery>) -
     next
 }
 
-async fn lag_of(bus: &dyn Bus, group: &str, topic: Topic) -> u64 {
-    // Right after a topic was made its leader may refuse for a moment.
+/// The lag, once the brokers can tell: right after a topic was made or a node was lost they refuse for a moment.
+pub async fn lag_of(bus: &dyn Bus, group: &str, topic: Topic) -> u64 {
     let deadline = Instant::now() + PATIENCE;
     let lags = loop {
         match bus.lag(group, &[topic]).await {

@@ -15,7 +15,7 @@ use vigie_bus::embedded::{EmbeddedBus, EmbeddedOptions};
 use vigie_bus::kafka::{KafkaBus, KafkaConfig};
 use vigie_domain::Topic;
 
-use crate::conformance::{assert_in_order, collect_in, peer, record};
+use crate::conformance::{assert_in_order, collect_in, lag_of, peer, record};
 use crate::kafka::Kafka;
 
 const CHILD: &str = "VIGIE_BUS_TEST_PUBLISHER";
@@ -134,7 +134,7 @@ async fn check(place: Place) {
         next = acknowledged;
     }
     let bus = place.open().await;
-    let there = bus.lag("reader", &[Topic::Comments]).await.expect("lag")[0].records;
+    let there = lag_of(bus.as_ref(), "reader", Topic::Comments).await;
     let mut consumer = bus.subscribe("reader", &[Topic::Comments]).await.expect("subscribe");
     let received = collect_in(consumer.as_mut(), usize::try_from(there).expect("a count"), 1000).await;
     let found = assert_in_order(&received);
