@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::compile::{Effect, Rulebook};
 use crate::problem::Problem;
 
-/// Words that ordinary comments use: a term that is one of them hits everybody.
+/// Words that ordinary comments use, folded, one a line: a term that is one of them hits everybody. Counted in 6,604 acceptable French
+/// comments: each stands in at least 8 of them, and is not three times as frequent in 3,417 abusive ones.
 const COMMON_WORDS: &str = include_str!("common_words.txt");
 
 /// Every problem of the packs: errors, or, where there are none, warnings about terms that are written twice, are common words, or
@@ -58,4 +59,42 @@ fn warnings(rulebook: &Rulebook) -> Vec<Problem> {
     problems.sort();
     problems.dedup();
     problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn warned(term: &str) -> Vec<String> {
+        let pack = format!(
+            "description = \"x\"\n[[rule]]\nid = \"x\"\nterms = [\"{term}\"]\nact = \"insult\"\nseverity = 2\naction = \"review\"\n\
+             [rule.cases]\nmatch = [\"{term}\"]\nno_match = [\"bonjour à tous\"]\n"
+        );
+        check(&BTreeMap::from([("x.toml".to_owned(), pack)]))
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn a_common_word_as_a_term_is_named() {
+        for term in ["hommes", "Bibliothèque", "toujours"] {
+            let problems = warned(term);
+            assert!(
+                problems.iter().any(|problem| problem.contains("is a common word")),
+                "{term}: {problems:?}"
+            );
+        }
+        for term in ["connard", "hommes de paille"] {
+            assert_eq!(warned(term), Vec::<String>::new(), "{term}");
+        }
+    }
+
+    #[test]
+    fn the_common_words_are_folded_and_sorted() {
+        let words: Vec<&str> = COMMON_WORDS.lines().collect();
+        assert!(words.len() > 1_000, "{} words", words.len());
+        assert!(words.is_sorted());
+        assert!(words.iter().all(|word| word.bytes().all(|byte| byte.is_ascii_lowercase())));
+    }
 }
