@@ -57,8 +57,10 @@ async fn decide(browser: &Browser, letter: &str) -> anyhow::Result<String> {
     label_blind(browser).await?;
     browser.press(letter).await?;
     eventually("the decision is acknowledged", Duration::from_secs(10), || async {
-        let url = window.current_url().await?.to_string();
-        Ok((url.contains("done=") && item_shown(window).await.ok() != Some(item.clone())).then_some(()))
+        let acknowledged = window.current_url().await?.to_string().contains("done=");
+        let is_empty = window.find(By::Css(".empty")).await.is_ok();
+        let is_next = item_shown(window).await.is_ok_and(|now| now != item);
+        Ok((acknowledged && (is_empty || is_next)).then_some(()))
     })
     .await?;
     Ok(text)
@@ -164,12 +166,7 @@ async fn work(browser: &Browser, pictures: &Path, base: &str) -> anyhow::Result<
 
     // Those that are left, among them the one with a script: shown as it was written.
     while window.find(By::Id("decide")).await.is_ok() {
-        let last = window.find_all(By::Css("#decide")).await?.len();
-        ensure!(last == 1);
-        match decide_or_finish(browser).await? {
-            Some(text) => seen.push(text),
-            None => break,
-        }
+        seen.push(decide(browser, "g").await?);
         ensure!(seen.len() < 40, "the queue does not end");
     }
     ensure!(
@@ -185,27 +182,6 @@ async fn work(browser: &Browser, pictures: &Path, base: &str) -> anyhow::Result<
     window.goto(format!("{base}/barometer")).await?;
     browser.picture(pictures, "barometer").await?;
     Ok(())
-}
-
-/// As [`decide`] with the key for keeping; none once the page says that nothing is left.
-async fn decide_or_finish(browser: &Browser) -> anyhow::Result<Option<String>> {
-    let window = &browser.window;
-    if let Ok(veil) = window.find(By::Css("details.veil")).await
-        && veil.attr("open").await?.is_none()
-    {
-        browser.press("v").await?;
-    }
-    let text = window.find(By::Css("article .text")).await?.text().await?;
-    let item = item_shown(window).await?;
-    label_blind(browser).await?;
-    browser.press("g").await?;
-    eventually("the next page", Duration::from_secs(10), || async {
-        let now = item_shown(window).await.ok();
-        let empty = window.find(By::Css(".empty")).await.is_ok();
-        Ok((empty || now.is_some_and(|now| now != item)).then_some(()))
-    })
-    .await?;
-    Ok(Some(text))
 }
 
 async fn archive(browser: &Browser, pictures: &Path, base: &str) -> anyhow::Result<()> {

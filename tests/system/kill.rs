@@ -59,19 +59,12 @@ async fn nothing_is_lost_or_doubled_when_the_process_is_killed() -> anyhow::Resu
     let acknowledged = shift.end();
     anyhow::ensure!(!acknowledged.is_empty(), "nobody decided anything: the test tests nothing");
     metrics::settled(&[&running]).await?;
-    // The session of before the first kill still holds.
-    let archived = person.at(running.address);
-    let status;
-    let topics = {
-        let checked = archived.page("/archive").await;
-        anyhow::ensure!(checked.is_ok(), "the archive does not answer: {checked:?}");
-        status = running.stop(Duration::from_secs(30)).await?;
-        let bus = records::embedded(&data).await?;
-        let topics = consistency::read(bus.as_ref()).await?;
-        bus.close().await?;
-        topics
-    };
+    let status = running.stop(Duration::from_secs(30)).await?;
     anyhow::ensure!(status.success(), "SIGTERM ended it with {status}: {}", running.tail());
+    let bus = records::embedded(&data).await?;
+    let topics = consistency::read(bus.as_ref()).await?;
+    bus.close().await?;
+    drop(bus);
     topics.every_comment_has_one_verdict(COMMENTS)?;
     let review = people::open_sqlite(&data.join("review.db")).await?;
     topics.every_decision_is_published(&acknowledged, &review).await?;
@@ -79,5 +72,6 @@ async fn nothing_is_lost_or_doubled_when_the_process_is_killed() -> anyhow::Resu
     topics.every_action_ends_once()?;
     review.close().await;
     let running = start().await?;
+    // The session of before the first kill still holds.
     topics.every_escalation_is_archived_once(&person.at(running.address)).await
 }
