@@ -28,16 +28,16 @@ import onnxruntime
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
-from tokenizers import Tokenizer
 
 import own_heads
+import risk
 import tomllib
-from labels import AUC_MIN, EXAMPLES, FALSE_ALARMS, FALSE_HIDES, HIDE_HITS_MIN, INSULT, LABELS, NO_ACT, POSITIVES_MIN
-from mixing import is_held_out
+from inputs import Reader
+from labels import AUC_MIN, EXAMPLES, FALSE_ALARMS, HIDE_DOUBT, HIDE_RISK, INSULT, LABELS, NO_ACT, POSITIVES_MIN
+from mixing import is_held_out, read_lines, written_paths
 
 MARKER = "# From here on written by models/training/calibrate.py: run it again instead of changing a number."
 FIGURES = ("<!-- figures: written by models/training/calibrate.py -->", "<!-- end of figures -->")
-HALF_WEIGHT = ("mlma_fr",)  # keyword-sampled and noisy
 PROBABILITY_MIN = 1e-6
 
 
@@ -47,12 +47,11 @@ class Corpus:
     def __init__(self, files, network, chosen=lambda _row: True):
         self.rows, self.files = [], []
         for file in files:
-            lines = [row for row in map(json.loads, file.read_text(encoding="utf-8").splitlines()) if chosen(row)]
+            lines = [row for row in read_lines(file) if chosen(row)]
             self.rows += lines
             self.files += [file.stem] * len(lines)
-        self.logits = network.logits([row["text"] for row in self.rows])
+        self.logits = network.logits([(row["text"], row.get("parent")) for row in self.rows])
         self.groups = np.array([row.get("twin") or f"row {index}" for index, row in enumerate(self.rows)])
-        self.weights = np.array([0.5 if file in HALF_WEIGHT else 1.0 for file in self.files])
 
     def values(self, label):
         """The label of each row as float, NaN where unknown."""
@@ -62,6 +61,10 @@ class Corpus:
     def acceptable(self):
         return np.array([row["labels"].get("toxic") == 0 for row in self.rows])
 
+    def settled(self):
+        """Whether it is known if a comment is abusive."""
+        return np.array([row["labels"].get("toxic") is not None for row in self.rows])
+
 
 class Network:
     """The ONNX model, one text at a time: its int8 outputs would change with their neighbours."""
@@ -70,15 +73,15 @@ class Network:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(directory / "model.onnx", options, providers=["CPUExecutionProvider"])
-        self.tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
-        self.tokenizer.enable_truncation(manifest["max_tokens"])
+        self.reader = Reader(directory / "tokenizer.json", manifest["max_tokens"], padding=1)
         self.manifest = manifest
 
     def logits(self, texts):
+        """Of each (text, what it answers or None); the latter is read where the manifest says `context = true`."""
         inputs, output = self.manifest["inputs"], self.manifest["output"]
         results = []
-        for text in texts:
-            ids = np.array([self.tokenizer.encode(text).ids], dtype=np.int64)
+        for text, parent in texts:
+            ids = np.array([self.reader.ids(text, parent if self.manifest["context"] else None)], dtype=np.int64)
             results.append(self.session.run([output["name"]], {inputs["ids"]: ids, inputs["mask"]: np.ones_like(ids)})[0][0])
         results = np.array(results, dtype=float)
         if output["kind"] == "logits":
@@ -87,11 +90,11 @@ class Network:
         return np.log(results / (1 - results))
 
 
-def fit(logits, values, weights, regularise):
+def fit(logits, values, regularise):
     """Weights over the raw logits and bias of a logistic regression on standardised logits."""
     mean, scale = logits.mean(axis=0), logits.std(axis=0) + 1e-9
     model = LogisticRegression(C=0.1 if regularise else 1e6, max_iter=5000)
-    model.fit((logits - mean) / scale, values, sample_weight=weights)
+    model.fit((logits - mean) / scale, values)
     raw = model.coef_[0] / scale
     return raw, float(model.intercept_[0] - (raw * mean).sum())
 
@@ -126,23 +129,23 @@ def fit_label(label, heads, train, written, validation):
     if (values == 1).sum() < POSITIVES_MIN:
         return None
     logits, values = source.logits[known][:, columns], values[known]
-    fitted = fit(logits, values, source.weights[known], not single)
+    fitted = fit(logits, values, not single)
     if single:
         held = validation
         held_values = held.values(label)
         kept = ~np.isnan(held_values)
         held_scores = apply(held.logits[kept][:, columns], fitted)
-        raw_scores, held_values, acceptable = 1 / (1 + np.exp(-held.logits[kept][:, columns[0]])), held_values[kept], held.acceptable()[kept]
+        raw_scores, held_values = 1 / (1 + np.exp(-held.logits[kept][:, columns[0]])), held_values[kept]
     else:
         held, kept = source, known
         held_scores = np.zeros(len(values))
         for fold_train, fold_test in GroupKFold(5).split(logits, values, source.groups[known]):
-            fold = fit(logits[fold_train], values[fold_train], source.weights[known][fold_train], True)
+            fold = fit(logits[fold_train], values[fold_train], True)
             held_scores[fold_test] = apply(logits[fold_test], fold)
         head = {"doxxing": "doxx"}.get(label.name, label.name)
         raw_scores = 1 / (1 + np.exp(-logits[:, heads.index(head)])) if head in heads else None
-        held_values, acceptable = values, source.acceptable()[known]
-    insults = held.values(INSULT)[kept] == 1
+        held_values = values
+    acceptable, insults = held.acceptable()[kept], held.values(INSULT)[kept] == 1
     auc = roc_auc_score(held_values, held_scores)
     if auc < AUC_MIN:
         return {"label": label, "auc": auc, "positives": int(values.sum()), "left_out": True}
@@ -162,6 +165,8 @@ def fit_label(label, heads, train, written, validation):
         "scores": held_scores,
         "values": held_values,
         "acceptable": acceptable,
+        "risk_scores": held_scores,
+        "risk_acceptable": acceptable,
         "insults": insults,
     }
 
@@ -179,11 +184,12 @@ def thresholds(results):
             against = (result["insults"] if label.use == "protected" else result["acceptable"]) & (result["values"] == 0)
             review = over(result["scores"][against], share)
             entry = {"review": review, "caught": float((result["scores"][result["values"] == 1] >= review).mean())}
-            if label.use == "signal" and label.name not in NO_ACT and FALSE_HIDES[level] > 0:
-                hide = max(review, over(result["scores"][result["values"] == 0], FALSE_HIDES[level]))
-                hits = int((result["scores"][result["values"] == 1] >= hide).sum())
-                if hits >= HIDE_HITS_MIN:
-                    entry |= {"hide": hide, "hidden": hits}
+            if label.use == "signal" and label.name not in NO_ACT and HIDE_RISK[level]:
+                scores, acceptable = result["risk_scores"], result["risk_acceptable"]
+                found = risk.hide_threshold(scores, acceptable, HIDE_RISK[level], HIDE_DOUBT)
+                if found and found[0] >= review:
+                    prevalence = risk.least_prevalence(scores, acceptable, found[0], HIDE_RISK[level], HIDE_DOUBT)
+                    entry |= {"hide": found[0], "hidden": found[1], "wrong": found[2], "prevalence": prevalence}
             sets[level][label.name] = entry
     return sets
 
@@ -207,9 +213,11 @@ def manifest_sections(results, sets, files, network, method, held_out):
         for name, entry in entries.items():
             hide = f", hide = {entry['hide']:.4f}" if "hide" in entry else ""
             lines += [f"{name} = {{ review = {entry['review']:.4f}{hide} }}"]
-    for text, logits in zip(EXAMPLES, network.logits(EXAMPLES), strict=True):
+    for (text, parent), logits in zip(EXAMPLES, network.logits(EXAMPLES), strict=True):
         scores = ", ".join(f"{result['label'].name} = {apply(logits[result['columns']], result['fitted']):.4f}" for result in results)
-        lines += ["", "[[examples]]", f"text = {json.dumps(text, ensure_ascii=False)}", f"scores = {{ {scores} }}"]
+        lines += ["", "[[examples]]", f"text = {json.dumps(text, ensure_ascii=False)}"]
+        lines += [f"parent = {json.dumps(parent, ensure_ascii=False)}"] if parent else []
+        lines += [f"scores = {{ {scores} }}"]
     return "\n".join(lines) + "\n"
 
 
@@ -256,7 +264,7 @@ def main():
     manifest = tomllib.loads(written_by_hand)
     heads, network = manifest["heads"], Network(arguments.model, manifest)
     train_files = sorted((arguments.data / "train").glob("*.jsonl"))
-    written_files = [file for file in train_files if file.name.startswith("written_")]
+    written_files = written_paths(arguments.data)
     real_files = [file for file in train_files if file.stem.endswith("_fr") or file.stem == "toxifrench_agree"]
     validation_files = sorted((arguments.data / "validation").glob("*.jsonl"))
     chosen = is_held_out if arguments.kept_aside else lambda _row: True

@@ -19,7 +19,7 @@ import numpy as np
 from calibrate import Corpus, Network
 from labels import LABELS
 from measures import auc, bootstrap, recall_at, wilson
-from mixing import HEADS, is_held_out, truth
+from mixing import HEADS, is_held_out, truth, written_paths
 
 GROUPS = {
     "origin": r"arabe|maghr|noirs?\b|noire|africain|rom\b|roms\b|gitan|asiat|chinois|migrant|immigr|réfugi|algéri|maroc|antill",
@@ -148,7 +148,7 @@ def main():
     parser.add_argument("--models", type=pathlib.Path, nargs="+", required=True, help="folders of models; the first is compared with")
     arguments = parser.parse_args()
     validation = sorted((arguments.data / "validation").glob("*.jsonl"))
-    written = sorted((arguments.data / "train").glob("written_*.jsonl"))
+    written = written_paths(arguments.data)
     print(report([Scored(directory, validation, written) for directory in arguments.models]))
 
 

@@ -7,11 +7,13 @@ PARENT_TOKENS_MAX = 32
 
 
 class Reader:
-    def __init__(self, path, tokens_max, padding):
+    """One vocabulary. `offset` is added to the ids of its pieces, where the embeddings of several vocabularies stand in one matrix."""
+
+    def __init__(self, path, tokens_max, padding, offset=0):
         self.tokenizer = Tokenizer.from_file(str(path))
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
-        self.tokens_max, self.padding = tokens_max, padding
+        self.tokens_max, self.padding, self.offset = tokens_max, padding, offset
         probe = self.tokenizer.encode("a")
         special = probe.special_tokens_mask
         self.first, self.last = probe.ids[0], probe.ids[-1]
@@ -20,12 +22,15 @@ class Reader:
 
     def ids(self, text, parent=None):
         """At most `tokens_max` ids: the comment, then as much of what it answers as there is room for."""
-        content = self.tokenizer.encode(text, add_special_tokens=False).ids[: self.tokens_max - 2]
+        content = self.pieces(text)[: self.tokens_max - 2]
         ids = [self.first, *content, self.last]
         room = min(PARENT_TOKENS_MAX, self.tokens_max - len(ids) - 2)
         if parent and room >= 4:
-            ids += [self.last, *self.tokenizer.encode(parent, add_special_tokens=False).ids[:room], self.last]
+            ids += [self.last, *self.pieces(parent)[:room], self.last]
         return ids
+
+    def pieces(self, text):
+        return [piece + self.offset for piece in self.tokenizer.encode(text, add_special_tokens=False).ids]
 
     def pad(self, sequences):
         """int64 ids and mask of shape [texts, longest]."""

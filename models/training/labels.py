@@ -69,17 +69,19 @@ FALSE_ALARMS = {
     "balanced": {"abusive": 0.08, "signal": 0.015, "urgent": 0.003, "protected": 0.05},
     "firm": {"abusive": 0.05, "signal": 0.015, "urgent": 0.003, "protected": 0.02},
 }
-# Hide by score alone: at most this share of acceptable comments over the threshold (0: no score alone hides); never where fewer
-# than HIDE_HITS_MIN comments that deserve it are over it too. At 0.001 a blunt opinion on immigration was hidden as an insult.
-FALSE_HIDES = {"careful": 0.0, "balanced": 0.0, "firm": 0.003}
-HIDE_HITS_MIN = 20
+# Hide by score alone, where the policy lists the act: at most this share of what is hidden may be acceptable (None: no score alone
+# hides), with confidence 1 - HIDE_DOUBT on comments like those that the thresholds were chosen on (risk.py).
+HIDE_RISK = {"careful": None, "balanced": 0.02, "firm": 0.05}
+HIDE_DOUBT = 0.05
 # A policy lists acts; these two labels are none, so nothing is hidden because of them alone.
 NO_ACT = ("abusive", "hate")
 
 # Written into the manifest with their scores, so that the tests of the service can compare.
+# Text, and what it answers or None.
 EXAMPLES = [
-    "Merci pour cette belle exposition, les enfants ont adoré !",
-    "Deux heures de queue et trois salles fermées, c'est scandaleux.",
-    "T'es vraiment un pauvre con, dégage.",
-    "Gagnez 500 € par jour sans rien faire, cliquez sur mon profil 👉",
+    ("Merci pour cette belle exposition, les enfants ont adoré !", None),
+    ("Deux heures de queue et trois salles fermées, c'est scandaleux.", None),
+    ("T'es vraiment un pauvre con, dégage.", None),
+    ("Gagnez 500 € par jour sans rien faire, cliquez sur mon profil 👉", None),
+    ("Qu'ils rentrent chez eux, on n'en veut pas ici.", "Une famille syrienne accueillie par la commune"),
 ]

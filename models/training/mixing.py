@@ -3,10 +3,14 @@
 A comment is a dict as in the files (`text`, `labels`, perhaps `targets`, `parent`, `twin`). What a source does not say is unknown
 and masked. Two things are concluded: an acceptable comment (toxic = 0) commits none of the acts of ENTAILED; a comment that aims at
 nobody because it is acceptable has no targets.
+
+Besides the files of --data there are those of this folder: written/*.tsv, comments of our own (written/README.md says how they are
+written), and corrections/*.tsv, new labels for lines of a noisy source, by the hash of their text.
 """
 
 import hashlib
 import json
+import pathlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,13 +55,14 @@ class Source:
     weight: float = 1.0
 
 
-# French first; real comments are few and drawn often. The other languages come in small doses for rare labels and real registers.
+# French first, half of all draws; real comments are few and drawn often. Other languages come in small doses for rare labels and real
+# registers, none more than an eighth of their half; German, Portuguese and Spanish only where --whole-vocabulary is given.
 SOURCES = {
     "toxifrench_agree": Source(5.0),
-    "rtplx_fr": Source(2.0),
+    "rtplx_fr": Source(1.5),
     "jigsaw_fr": Source(1.5),
-    "mlma_fr": Source(0.7, 0.5),
-    "umsab_fr": Source(0.6),
+    "mlma_fr": Source(1.0),
+    "umsab_fr": Source(0.8),
     "synthetic_fr": Source(0.5, 0.5),
     "written_contrast": Source(2.0),
     "written_insult_criticism": Source(2.0),
@@ -65,14 +70,28 @@ SOURCES = {
     "written_origin_religion": Source(2.0),
     "written_sex_orientation_disability": Source(2.0),
     "written_threats": Source(2.0),
+    "written_forum": Source(3.0),
+    "written_tweets": Source(3.0),
+    "written_identity": Source(2.0),
+    "written_urgent": Source(2.0),
+    "written_criticism": Source(2.0),
     "surge_en": Source(1.5),
     "jigsaw_en": Source(0.5),
-    "more_jigsaw_wiki_en": Source(0.3),
-    "davidson_en": Source(0.03, 0.5),
-    "more_hatexplain_en": Source(0.05),
-    "more_edos_en": Source(0.08),
+    "more_jigsaw_wiki_en": Source(0.28),
+    "more_foxnews_en": Source(0.4),
+    "more_guest_misogyny_en": Source(0.1),
+    "more_stormfront_en": Source(0.08),
+    "davidson_en": Source(0.04, 0.5),
+    "more_hatexplain_en": Source(0.06),
+    "more_edos_en": Source(0.1),
     "more_paradetox_en": Source(0.03),
+    "more_gahd_de": Source(0.22),
+    "more_germeval2018_de": Source(0.28),
+    "more_toldbr_pt": Source(0.11),
+    "more_tupy_pt": Source(0.12, 0.7),
+    "more_goldtox_es": Source(0.9),
 }
+TRIMMED_LANGUAGES = ("fr", "en")  # those that the vocabulary of the model covers
 # Lines with a rare label are drawn this many times more often.
 RARE = {"threat": 2.0, "doxxing": 3.0, "terror-apology": 3.0, "denial": 2.0, "distress": 3.0, "sexual": 2.0, "spam": 1.5, "harassment": 1.5}
 # One group of near-identical lines in HELD_OUT_OF is kept aside for calibration, the same in every run.
@@ -85,8 +104,64 @@ def is_held_out(row):
     return hashlib.sha256(key.encode("utf-8")).digest()[0] % HELD_OUT_OF == 0
 
 
+HERE = pathlib.Path(__file__).resolve().parent
+WRITTEN, CORRECTIONS = HERE / "written", HERE / "corrections"
+# Acts that make a comment abusive. `abusive` alone: toxic to other readers without being any of them.
+ABUSIVE_ACTS = ("abusive", "hate", "threat", "incitement", "denial", "terror-apology", "doxxing", "harassment", "insult", "sexual")
+ACT_KEYS = {label.name: label.key for label in LABELS if label.target is None}
+
+
+def labels_of_codes(codes):
+    """Labels and targets of a line whose acts are all known: `hate,insult,@origin`; `-` for acceptable without any."""
+    names = [] if codes == "-" else codes.split(",")
+    unknown = [name for name in names if name not in ACT_KEYS and not name.startswith("@")]
+    if unknown:
+        raise ValueError(f"unknown label {unknown[0]!r}; known: {', '.join(ACT_KEYS)} and @target")
+    labels = {key: int(name in names) for name, key in ACT_KEYS.items()}
+    labels["toxic"] = int(any(name in ABUSIVE_ACTS for name in names))
+    return labels, [name[1:] for name in names if name.startswith("@")]
+
+
+def own_row(line):
+    """A line of written/*.tsv: text, codes, perhaps what it answers, perhaps the name of its contrast set."""
+    text, codes, *rest = line.split("\t")
+    labels, targets = labels_of_codes(codes)
+    row = {"text": text, "labels": labels, "targets": targets, "lang": "fr"}
+    for name, value in zip(("parent", "twin"), rest, strict=False):
+        if value:
+            row[name] = value
+    return row
+
+
+def corrections(name):
+    """New codes by the first 16 hexadecimal digits of the sha256 of a text; `?`: undecidable."""
+    path = CORRECTIONS / f"{name}.tsv"
+    return dict(line.split("\t") for line in path.read_text(encoding="utf-8").splitlines() if line) if path.exists() else {}
+
+
 def read_lines(path):
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    """The comments of a file: JSONL as in --data, with our corrections, or TSV of our own."""
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if path.suffix == ".tsv":
+        return [own_row(line) for line in lines]
+    rows, better = [json.loads(line) for line in lines], corrections(path.stem)
+    for row in rows if better else []:
+        codes = better.get(hashlib.sha256(row["text"].encode("utf-8")).hexdigest()[:16])
+        if codes == "?":
+            row["labels"] = {}
+        elif codes:
+            row["labels"], row["targets"] = labels_of_codes(codes)
+    return rows
+
+
+def source_path(folder, name):
+    own = WRITTEN / f"{name}.tsv"
+    return own if own.exists() else folder / "train" / f"{name}.jsonl"
+
+
+def written_paths(folder):
+    """Comments written for the project: those of --data and those of this folder."""
+    return sorted((folder / "train").glob("written_*.jsonl")) + sorted(WRITTEN.glob("written_*.tsv"))
 
 
 def truth(row, masked=()):
@@ -118,11 +193,13 @@ def truth(row, masked=()):
 class Pool:
     """All lines that may be drawn, with truth, weight in the loss and expected number of draws in one pass."""
 
-    def __init__(self, folder, sources=None):
+    def __init__(self, folder, sources=None, languages=TRIMMED_LANGUAGES):
         sources = SOURCES if sources is None else sources
         self.rows, truths, weights, draws, self.french = [], [], [], [], []
         for name, source in sources.items():
-            path = folder / "train" / f"{name}.jsonl"
+            if name.rpartition("_")[2] in ("de", "pt", "es") and name.rpartition("_")[2] not in languages:
+                continue
+            path = source_path(folder, name)
             if not path.exists():
                 raise SystemExit(f"{path} is missing: give a folder with the files of mixing.py's SOURCES, or change that table")
             for row in read_lines(path):

@@ -72,6 +72,10 @@ def fit_label(label, heads, kept, written, validation, calibration_error):
     if label.use != "protected":
         # Nobody said whether an acceptable comment is spam or distress: for a threshold it counts as neither.
         held_values = np.where(np.isnan(held_values) & acceptable, 0.0, held_values)
+    # What may be hidden wrongly: acceptable comments of all sets. An abusive one is hidden rightly, whatever its act.
+    settled, written_settled = validation.settled(), source.settled()[known]
+    risk_scores = np.concatenate([folds[written_settled], probability(validation.logits[settled][:, columns], fitted)])
+    risk_acceptable = np.concatenate([source.acceptable()[known][written_settled], acceptable[settled]])
     held_known = ~np.isnan(held_values)
     held_values, acceptable = held_values[held_known], acceptable[held_known]
     scores = probability(validation.logits[held_known][:, columns], fitted)
@@ -93,7 +97,7 @@ def fit_label(label, heads, kept, written, validation, calibration_error):
         "label": label, "left_out": False, "weights": {heads[own]: weight for own, weight in zip(columns, fitted[0], strict=True)}, "fitted": fitted, "columns": columns, "bias": fitted[1],
         "auc": found, "interval": interval, "positives": positives, "prevalence": float(values.mean()),
         "before": calibration_error(raw, measured), "before_auc": alone, "after": calibration_error(measured_scores, measured),
-        "scores": scores, "values": held_values, "acceptable": acceptable, "insults": insults,
+        "scores": scores, "values": held_values, "acceptable": acceptable, "insults": insults, "risk_scores": risk_scores, "risk_acceptable": risk_acceptable,
         "measured": measured, "measured_scores": measured_scores,
     }  # fmt: skip
 
@@ -105,14 +109,20 @@ def share(hits, count):
     return f"{hits / count:.0%} ({low:.0%}–{high:.0%})"
 
 
+def hidden_by(entry):
+    if "hide" not in entry:
+        return "none"
+    return f"{entry['hide']:.3f}: {entry['hidden']} hidden, {entry['wrong']} acceptable; holds from {entry['prevalence']:.0%} abuse on"
+
+
 def figures(results, left_out, sets, validation, written, apply):
     """Tables of the card: labels, reliability, sources. Intervals are 95 %: bootstrap for areas, Wilson for shares."""
     lines = ["Labels on comments that were not trained on. AUC: `abusive` on the validation files, the others on the written lines kept aside. Intervals: 95 %.", ""]
-    lines += ["| label | positives kept aside | AUC | calibration error before | after | review threshold (balanced) | caught there | acceptable validation comments over it | hide threshold (firm) | hidden at firm, of them acceptable |"]
+    lines += ["| label | positives kept aside | AUC | calibration error before | after | review threshold (balanced) | caught there | acceptable validation comments over it | hide threshold (balanced) | hide threshold (firm) |"]
     lines += ["|---|---|---|---|---|---|---|---|---|---|"]
     acceptable = validation.acceptable()
     for result in results:
-        name, entry, firm = result["label"].name, sets["balanced"].get(result["label"].name), sets["firm"].get(result["label"].name, {})
+        name, entry = result["label"].name, sets["balanced"].get(result["label"].name)
         low, high = result["interval"]
         cells = [name, str(result["positives"]), f"{result['auc']:.3f} ({low:.3f}–{high:.3f})", f"{result['before']:.3f}", f"{result['after']:.3f}"]
         if entry:
@@ -122,12 +132,7 @@ def figures(results, left_out, sets, validation, written, apply):
             cells += [share(int(over.sum()), len(over))]
         else:
             cells += ["", "", ""]
-        if "hide" in firm:
-            hidden = result["scores"] >= firm["hide"]
-            wrong = int((hidden & result["acceptable"]).sum())
-            cells += [f"{firm['hide']:.3f}", f"{int(hidden.sum())}, {share(wrong, int(hidden.sum()))}"]
-        else:
-            cells += ["", ""]
+        cells += [hidden_by(own) for own in (sets["balanced"].get(name, {}), sets["firm"].get(name, {}))]
         lines += ["| " + " | ".join(cells) + " |"]
     lines += ["", f"Left out, because fewer than {KEPT_POSITIVES_MIN} lines kept aside have it or the AUC is too low: " + (", ".join(r["label"].name for r in left_out) or "none") + ".", ""]
     abusive = next(result for result in results if result["label"].name == "abusive")

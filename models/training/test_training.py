@@ -7,10 +7,12 @@ It takes less than a minute and needs neither the labelled data nor the first we
 """
 
 import argparse
+import hashlib
 import json
 import pathlib
 import tempfile
 import unittest
+import unittest.mock
 
 import numpy as np
 import onnx
@@ -22,6 +24,7 @@ import encoder
 import mixing
 import own_heads
 import quantise
+import risk
 import templates
 import train
 from inputs import Reader, batches
@@ -89,13 +92,17 @@ def lay(folder):
 def run_of(folder, minutes=5.0, texts=4500):
     return train.Run(
         argparse.Namespace(
-            data=folder, base=folder, work=folder, out=folder / "model", resume=None, first_model=None, export_only=False, texts=texts, minutes=minutes, every=60.0,
+            data=folder, base=folder, work=folder, out=folder / "model", resume=None, first_model=None, whole_vocabulary=None, export_only=False, french_from=0.67, decay=1.0, texts=texts, minutes=minutes, every=60.0,
             tokens=24, padded_tokens=128, frozen=0, rate=2e-3, blend=[0.5, 1.0], threads=1, seed=3,
         )
     )  # fmt: skip
 
 
 class Training(unittest.TestCase):
+    def setUp(self):
+        """Only what `lay` lays: none of the comments of this folder."""
+        self.enterContext(unittest.mock.patch.multiple(mixing, WRITTEN=pathlib.Path("none"), CORRECTIONS=pathlib.Path("none")))
+
     def test_learns_exports_and_repeats(self):
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
@@ -211,6 +218,75 @@ class Texts(unittest.TestCase):
         groups = list(batches(sequences, 9))
         self.assertEqual(sorted(index for group in groups for index in group), [0, 1, 2, 3, 4])
         self.assertTrue(all(len(group) * max(len(sequences[index]) for index in group) <= 9 for group in groups))
+
+
+class OwnComments(unittest.TestCase):
+    """The comments and corrections of this folder, as they lie here."""
+
+    def test_codes(self):
+        labels, targets = mixing.labels_of_codes("hate,insult,@origin")
+        self.assertEqual((labels["hate"], labels["insult"], labels["threat"], labels["toxic"], targets), (1, 1, 0, 1, ["origin"]))
+        self.assertEqual(mixing.labels_of_codes("-")[0]["toxic"], 0)
+        self.assertEqual(mixing.labels_of_codes("criticism,vulgar")[0]["toxic"], 0)
+        self.assertEqual(mixing.labels_of_codes("abusive")[0]["toxic"], 1)
+        with self.assertRaisesRegex(ValueError, "unknown label 'haine'"):
+            mixing.labels_of_codes("haine")
+        row = mixing.own_row("non\tvulgar\tle musée ferme\tset 1")
+        self.assertEqual((row["parent"], row["twin"], mixing.own_row("non\t-\t\ts")["twin"]), ("le musée ferme", "set 1", "s"))
+        self.assertNotIn("parent", mixing.own_row("non\t-"))
+
+    def test_every_line_can_be_read(self):
+        paths = sorted(mixing.WRITTEN.glob("*.tsv"))
+        self.assertEqual({path.stem for path in paths} - set(mixing.SOURCES), set())
+        rows = [row for path in paths for row in mixing.read_lines(path)]
+        abusive = sum(row["labels"]["toxic"] for row in rows)
+        self.assertTrue(0.3 < abusive / len(rows) < 0.7, (abusive, len(rows)))
+        self.assertFalse([row for row in rows if row["targets"] and not row["labels"]["toxic"]])
+        texts = [(row["text"], row.get("parent")) for row in rows]
+        self.assertEqual(len(texts), len(set(texts)), "a comment twice")
+
+    def test_corrections_replace_labels(self):
+        for path in mixing.CORRECTIONS.glob("*.tsv"):
+            for digest, codes in mixing.corrections(path.stem).items():
+                self.assertRegex(digest, "^[0-9a-f]{16}$")
+                self.assertTrue(codes == "?" or mixing.labels_of_codes(codes))
+        with tempfile.TemporaryDirectory() as name:
+            folder, texts = pathlib.Path(name), ("ah", "oh", "eh")
+            lines = [json.dumps({"text": text, "labels": {"toxic": 1}}) for text in texts]
+            (folder / "noisy.jsonl").write_text("\n".join(lines), encoding="utf-8")
+            digests = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts]
+            (folder / "noisy.tsv").write_text(f"{digests[0]}\tcriticism\n{digests[1]}\t?\n", encoding="utf-8")
+            with unittest.mock.patch.object(mixing, "CORRECTIONS", folder):
+                ah, oh, eh = mixing.read_lines(folder / "noisy.jsonl")
+        self.assertEqual((ah["labels"]["toxic"], ah["labels"]["criticism"], oh["labels"], eh["labels"]), (0, 1, {}, {"toxic": 1}))
+
+
+class Risk(unittest.TestCase):
+    def test_the_promise_holds_as_often_as_it_says(self):
+        random, broken, found = np.random.default_rng(4), 0, 0
+        for _ in range(200):
+            scores = random.random(3000)
+            acceptable = random.random(3000) < (1 - scores) * 0.5  # of those over t, (1 - t) / 4 are acceptable
+            accepted = risk.hide_threshold(scores, acceptable, 0.05, 0.1)
+            if accepted:
+                found += 1
+                broken += (1 - accepted[0]) / 4 > 0.05
+        self.assertGreater(found, 150)
+        self.assertLess(broken / 200, 0.1 + 0.05)
+
+    def test_no_threshold_where_nothing_can_be_proved(self):
+        scores = np.linspace(0, 1, 40)
+        self.assertIsNone(risk.hide_threshold(scores, np.zeros(40, bool), 0.02, 0.05))
+        self.assertIsNone(risk.hide_threshold(np.linspace(0, 1, 1000), np.arange(1000) % 2 == 0, 0.02, 0.05))
+        threshold, hidden, wrong = risk.hide_threshold(np.linspace(0, 1, 1000), np.arange(1000) < 500, 0.02, 0.05)
+        self.assertTrue(0.48 < threshold <= 0.51 and 490 < hidden < 520 and wrong <= 20, (threshold, hidden, wrong))
+
+    def test_less_abuse_breaks_the_promise(self):
+        random = np.random.default_rng(5)
+        acceptable = random.random(4000) < 0.5
+        scores = np.where(acceptable, random.normal(0, 1, 4000), random.normal(3, 1, 4000))
+        lax, strict = (risk.least_prevalence(scores, acceptable, threshold, 0.02, 0.05) for threshold in (1.5, 3.0))
+        self.assertTrue(0 < strict < lax < 1, (strict, lax))
 
 
 class Figures(unittest.TestCase):

@@ -14,7 +14,11 @@ keep their weights. An exponential average of the weights is what is measured, k
 on the validation files; the state with the best mean stays (early stopping). After --minutes or --texts the best state is blended with
 the first weights, which takes back what the model forgot of real forums and tweets; the best blend is exported, quantised (quantise.py)
 and compared with its int8 form. Half of the validation lines, by hash, choose the state; the other half only
-report. The last third of the run sees French only.
+report. From --french-from of the run on it sees French only.
+
+--whole-vocabulary DIR holds tokenizer.json and an .npz of the same network with all its pieces (250,037): German, Portuguese and Spanish
+lines are then read with it. Embeddings keep their weights, so that the exported model has the small vocabulary again. French and English
+are always read as the model will read them.
 
 The same seed gives the same draws; a run that --minutes ends is not repeatable to the bit, because the clock shapes its learning rate.
 """
@@ -37,19 +41,21 @@ import numpy as np
 import torch
 
 import augmentation
+import mixing
 import quantise
 import templates
-from encoder import Classifier, Shape, load_first_model, load_first_weights
+from encoder import Classifier, Shape, first_weights, load_first_model, load_first_weights
 from inputs import Reader, batches
 from measures import auc
-from mixing import HEADS, SOURCES, Pool, is_held_out, read_lines, truth
+from mixing import HEADS, TRIMMED_LANGUAGES, Pool, is_held_out, read_lines, truth
 
 HEAD_WEIGHTS = {"abusive": 1.0, "hate": 0.7, "threat": 0.7, "insult": 0.5}
 OTHER_WEIGHT, TARGET_WEIGHT = 0.3, 0.2
 TEMPLATE_SHARE = 0.04
 PARENT_KEPT = 0.5
-FRENCH_ONLY_FROM = 0.67
 AVERAGE = 0.99
+# Products in bfloat16 where the processor has them, twice as fast; weights, sums and losses stay in fp32. Elsewhere it is slower.
+BFLOAT16 = torch.cpu.get_capabilities().get("avx512_bf16", False)
 CHUNK = 1536  # texts drawn, augmented and sorted by length together
 
 
@@ -68,15 +74,17 @@ def masked_loss(logits, values, row_weights, weights):
 class Stream:
     """Batches of augmented comments without end."""
 
-    def __init__(self, pool, reader, random, padded_tokens):
+    def __init__(self, pool, reader, random, padded_tokens, foreign=None):
         self.pool, self.reader, self.random, self.padded_tokens = pool, reader, random, padded_tokens
+        self.foreign = foreign or reader
 
     def chunk(self, french_only):
         sequences, values, weights = [], [], []
         for index in self.pool.draw(self.random, CHUNK, french_only):
             row = self.pool.rows[index]
             parent = row.get("parent") if self.random.random() < PARENT_KEPT else None
-            sequences.append(self.reader.ids(augmentation.augment(row["text"], self.random), parent))
+            reader = self.reader if row.get("lang", "fr") in TRIMMED_LANGUAGES else self.foreign
+            sequences.append(reader.ids(augmentation.augment(row["text"], self.random), parent))
             values.append(self.pool.truth[index])
             weights.append(self.pool.weights[index])
         for _ in range(int(CHUNK * TEMPLATE_SHARE)):
@@ -100,8 +108,10 @@ class Validation:
         self.parts = {}
         for name in self.SETS:
             self.parts[name] = read_lines(folder / "validation" / f"{name}.jsonl")
-        held = [row for name in SOURCES if name.startswith("written_") for row in read_lines(folder / "train" / f"{name}.jsonl")]
-        self.parts["written, held out"] = [row for row in held if is_held_out(row)]
+        for name, paths in (("written", (folder / "train").glob("written_*.jsonl")), ("written here", mixing.WRITTEN.glob("written_*.tsv"))):
+            held = [row for path in sorted(paths) for row in read_lines(path) if is_held_out(row)]
+            if held:
+                self.parts[f"{name}, held out"] = held
         self.sequences = {name: [reader.ids(row["text"]) for row in rows] for name, rows in self.parts.items()}
         self.truths = {name: np.stack([truth(row) for row in rows]) for name, rows in self.parts.items()}
         self.choosing = {
@@ -116,7 +126,7 @@ class Validation:
             logits, values, half = logits_of(sequences), self.truths[name], self.choosing[name]
             place = HEADS.index("abusive")
             found[name] = [auc(logits[keep, place], values[keep, place]) for keep in (np.ones(len(half), bool), half, ~half)]
-            if name.startswith("written"):
+            if name.startswith("written,"):
                 for head in ("hate", "threat", "insult", "doxxing", "distress", "spam", "criticism", "counter-speech"):
                     column = HEADS.index(head)
                     known = ~np.isnan(values[:, column])
@@ -125,7 +135,7 @@ class Validation:
         return found
 
 
-def logits_of(model, reader, sequences, padded_tokens=4096):
+def logits_of(model, reader, sequences, padded_tokens=2048):
     results = np.zeros((len(sequences), len(HEADS)), dtype=np.float32)
     model.eval()
     with torch.no_grad():
@@ -163,15 +173,23 @@ class Run:
         if arguments.first_model:
             manifest = tomllib.loads((arguments.first_model / "manifest.toml").read_text(encoding="utf-8"))
             load_first_model(self.model, arguments.first_model / "model.onnx", manifest["heads"], HEADS)
+        foreign, languages = None, TRIMMED_LANGUAGES
+        self.pieces = shape.vocabulary
+        if arguments.whole_vocabulary:
+            words = first_weights(arguments.whole_vocabulary)["embeddings.word_embeddings.weight"]
+            foreign = Reader(arguments.whole_vocabulary / "tokenizer.json", arguments.tokens, shape.padding, self.model.widen(words))
+            languages = (*TRIMMED_LANGUAGES, "de", "pt", "es")
         self.model.freeze(arguments.frozen)
         self.start = {name: value.clone() for name, value in self.model.state_dict().items()}
         if arguments.resume:
-            self.model.load_state_dict(torch.load(arguments.resume, weights_only=True))
+            state = torch.load(arguments.resume, weights_only=True)
+            state["words.weight"] = self.model.words.weight.detach()
+            self.model.load_state_dict(state)
         self.average = copy.deepcopy(self.model)
-        self.optimiser = torch.optim.AdamW(parameter_groups(self.model, arguments.rate, 0.9), weight_decay=0.01)
+        self.optimiser = torch.optim.AdamW(parameter_groups(self.model, arguments.rate, 0.9), weight_decay=0.01, fused=True)
         self.validation = Validation(arguments.data, self.reader)
-        self.pool = Pool(arguments.data)
-        self.stream = Stream(self.pool, self.reader, np.random.default_rng(arguments.seed), arguments.padded_tokens)
+        self.pool = Pool(arguments.data, languages=languages)
+        self.stream = Stream(self.pool, self.reader, np.random.default_rng(arguments.seed), arguments.padded_tokens, foreign)
         self.weights = head_weights()
         self.texts, self.steps, self.best, self.losses = 0, 0, -1.0, []
         self.log = (arguments.work / "log.jsonl").open("a", encoding="utf-8")
@@ -186,10 +204,11 @@ class Run:
         progress = self.progress()
         rise = min(1.0, (self.steps + 1) / 60)
         for group in self.optimiser.param_groups:
-            group["lr"] = group["base"] * rise * max(0.03, 1 - progress)
+            group["lr"] = group["base"] * rise * max(0.03, 1 - self.arguments.decay * progress)
         self.model.train()
-        logits = self.model(torch.from_numpy(ids), torch.from_numpy(mask))
-        loss = masked_loss(logits, torch.from_numpy(values), torch.from_numpy(row_weights), self.weights)
+        with torch.autocast("cpu", torch.bfloat16, enabled=BFLOAT16):
+            logits = self.model(torch.from_numpy(ids), torch.from_numpy(mask))
+        loss = masked_loss(logits.float(), torch.from_numpy(values), torch.from_numpy(row_weights), self.weights)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -203,13 +222,17 @@ class Run:
                 if new.requires_grad:
                     own.lerp_(new, 1 - keep)
 
+    def state(self):
+        """The averaged weights without the embeddings, which never change."""
+        return {name: value for name, value in self.average.state_dict().items() if name != "words.weight"}
+
     def measure(self):
         found = self.validation.measure(lambda sequences: logits_of(self.average, self.reader, sequences))
         better = found["choice"] > self.best
         if better:
             self.best = found["choice"]
-            torch.save(self.average.state_dict(), self.arguments.work / "best.pt")
-        torch.save(self.average.state_dict(), self.arguments.work / "last.pt")
+            torch.save(self.state(), self.arguments.work / "best.pt")
+        torch.save(self.state(), self.arguments.work / "last.pt")
         line = {"minutes": round(self.minutes(), 2), "texts": self.texts, "steps": self.steps, "loss": float(np.mean(self.losses[-200:]))}
         self.log.write(json.dumps(line | {"found": found}) + "\n")
         self.log.flush()
@@ -218,7 +241,7 @@ class Run:
     def train(self):
         due = self.arguments.every
         while self.progress() < 1:
-            for batch in self.stream.chunk(self.progress() >= FRENCH_ONLY_FROM):
+            for batch in self.stream.chunk(self.progress() >= self.arguments.french_from):
                 self.step(*batch)
                 if self.progress() >= 1:
                     break
@@ -226,9 +249,8 @@ class Run:
                     self.measure()
                     due = self.minutes() + self.arguments.every
         self.measure()
-        self.average.load_state_dict(torch.load(self.arguments.work / "best.pt", weights_only=True))
+        self.average.load_state_dict(torch.load(self.arguments.work / "best.pt", weights_only=True), strict=False)
         return self.average
-
 
     def blend(self, model):
         """Sets `model` to the point between the first weights and its own, of those in --blend, that the choosing half likes best."""
@@ -251,6 +273,9 @@ def arguments_of(parser):
     parser.add_argument("--resume", type=pathlib.Path, help="start from this checkpoint instead of the first weights")
     parser.add_argument("--export-only", action="store_true", help="no training: export what --resume names")
     parser.add_argument("--blend", type=float, nargs="+", default=[1.0, 0.8, 0.65, 0.5], help="shares of the new weights to try")
+    parser.add_argument("--whole-vocabulary", type=pathlib.Path, help="folder with tokenizer.json and weights of all pieces, for other languages")
+    parser.add_argument("--french-from", type=float, default=0.67, help="share of the run after which only French is seen")
+    parser.add_argument("--decay", type=float, default=1.0, help="share of the learning rate that is gone at the end; 0 for a run to be resumed")
     parser.add_argument("--texts", type=int, default=200_000, help="stop after so many texts")
     parser.add_argument("--minutes", type=float, default=600.0, help="stop after so many minutes")
     parser.add_argument("--every", type=float, default=10.0, help="minutes between measurements")
@@ -270,6 +295,7 @@ def main():
     print(f"{len(run.pool.rows)} lines to draw from, {int(run.pool.draws.sum())} draws in one pass", flush=True)
     model = run.average if arguments.export_only else run.train()
     run.blend(model)
+    model.trim(run.pieces)
     arguments.out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(arguments.base / "tokenizer.json", arguments.out / "tokenizer.json")
     plain = quantise.export(model, arguments.work / "fp32.onnx")
