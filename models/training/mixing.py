@@ -58,7 +58,7 @@ class Source:
 # French first, half of all draws; real comments are few and drawn often. Other languages come in small doses for rare labels and real
 # registers, none more than an eighth of their half; German, Portuguese and Spanish only where --whole-vocabulary is given.
 SOURCES = {
-    "toxifrench_agree": Source(5.0),
+    "toxifrench_agree": Source(8.0),
     "rtplx_fr": Source(1.5),
     "jigsaw_fr": Source(1.5),
     "mlma_fr": Source(1.0),
@@ -70,9 +70,12 @@ SOURCES = {
     "written_origin_religion": Source(2.0),
     "written_sex_orientation_disability": Source(2.0),
     "written_threats": Source(2.0),
-    "written_forum": Source(3.0),
+    "written_forum": Source(5.0),
+    "written_forum2": Source(5.0),
     "written_tweets": Source(3.0),
+    "written_tweets2": Source(3.0),
     "written_identity": Source(2.0),
+    "written_implicit": Source(2.0),
     "written_urgent": Source(2.0),
     "written_criticism": Source(2.0),
     "surge_en": Source(1.5),
