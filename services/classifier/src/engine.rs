@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use vigie_domain::policy::Threshold;
 use vigie_domain::{AccountId, Comment, CommentId, Explanation, Policy, Reason, Route, RuleHit, ScoreLabel, Scores, Verdict, VerdictId};
 use vigie_rulebook::{Rulebook, Scope};
-use vigie_scorer::{Input, Scored, Scorer, ScorerError};
+use vigie_scorer::{Input, Manifest, Scored, Scorer, ScorerError};
 
 use crate::routing::{Automation, LanguageFit, Reading, RouteContext, Routing, most_over, route};
 use crate::{audit, explain, language};
@@ -94,9 +94,7 @@ impl Engine {
     /// The thresholds of a policy: those of its caution level, overlaid by its own.
     #[must_use]
     pub fn thresholds(&self, policy: &Policy) -> BTreeMap<ScoreLabel, Threshold> {
-        let mut thresholds = self.scorer.thresholds(policy.caution);
-        thresholds.extend(policy.thresholds.iter().map(|(label, threshold)| (*label, *threshold)));
-        thresholds
+        thresholds(self.scorer.manifest(), policy)
     }
 
     /// The words that moved the score that a verdict is most about; none where no word stands out, or the text is too long. Costs at
@@ -133,22 +131,8 @@ impl Engine {
 
     fn judge_one(&self, comment: Comment, scored: Scored, applied: &Applied, rulebook: &Rulebook) -> Verdict {
         let language = language::detect(&comment.text);
-        let scope = Scope {
-            institution: Some(&comment.institution),
-            account: Some(&comment.account),
-            platform: Some(comment.platform),
-            language,
-        };
-        let hits = rulebook.matches(&comment.text, &scope);
-        let context = RouteContext {
-            automation: Automation::On,
-            language: if language.is_none_or(|language| self.scorer.knows_language(language)) {
-                LanguageFit::Known
-            } else {
-                LanguageFit::Unknown
-            },
-            reading: reading(&comment, scored.complete),
-        };
+        let hits = rulebook.matches(&comment.text, &scope(&comment, language));
+        let context = route_context(self.scorer.manifest(), &comment, language, scored.complete);
         let routing = route(&hits, &scored.scores, &applied.policy, &applied.thresholds, &context);
         let audit = audit::audit(&applied.policy, &scored.scores, (self.draw)(&comment.id));
         self.verdict(comment, routing, hits, scored.scores, language, audit, applied, rulebook)
@@ -207,6 +191,36 @@ impl Engine {
             audit,
             explanation: None,
         }
+    }
+}
+
+/// As [`Engine::thresholds`].
+pub(crate) fn thresholds(manifest: &Manifest, policy: &Policy) -> BTreeMap<ScoreLabel, Threshold> {
+    let mut thresholds = manifest.thresholds_of(policy.caution);
+    thresholds.extend(policy.thresholds.iter().map(|(label, threshold)| (*label, *threshold)));
+    thresholds
+}
+
+/// What the route of a comment depends on besides rules and scores; `complete` says whether the model read all of it.
+pub(crate) fn route_context(manifest: &Manifest, comment: &Comment, language: Option<&str>, complete: bool) -> RouteContext {
+    RouteContext {
+        automation: Automation::On,
+        language: if language.is_none_or(|language| manifest.knows_language(language)) {
+            LanguageFit::Known
+        } else {
+            LanguageFit::Unknown
+        },
+        reading: reading(comment, complete),
+    }
+}
+
+/// Where the rules that a comment is judged by may hold.
+pub(crate) fn scope<'a>(comment: &'a Comment, language: Option<&'a str>) -> Scope<'a> {
+    Scope {
+        institution: Some(&comment.institution),
+        account: Some(&comment.account),
+        platform: Some(comment.platform),
+        language,
     }
 }
 

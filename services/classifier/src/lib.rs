@@ -4,7 +4,8 @@
 //! stream of lines. Both give the same verdict for the same comment, rules, model, policy and audit key; only the service explains
 //! some ([`explain`]), which decides nothing, and watches the scores ([`drift`]).
 //!
-//! [`labelled::evaluate`] compares verdicts with labels, and [`evaluation`] makes figures of the comparison.
+//! [`labelled::evaluate`] compares verdicts with labels, and [`evaluation`] makes figures of the comparison. [`preview`] says what other
+//! rule packs would have done to comments that were judged.
 //!
 //! It does not act, keep quotas or group raids: review and enforcer do.
 
@@ -18,6 +19,7 @@ pub mod language;
 mod metrics;
 pub mod offline;
 mod packs;
+pub mod preview;
 pub mod routing;
 mod service;
 

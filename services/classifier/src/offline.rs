@@ -193,16 +193,22 @@ pub(crate) fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> std::io
 }
 
 /// The comment of a line; none for an empty one.
-fn parse(line: &[u8], size: Line, number: u64) -> Result<Option<Comment>, String> {
+pub(crate) fn parse(line: &[u8], size: Line, number: u64) -> Result<Option<Comment>, String> {
     let Some(fields) = object(line, size, number)? else {
         return Ok(None);
     };
     if fields.contains_key("schema") {
-        let mark = "\u{feff}".as_bytes();
-        let record = line.strip_prefix(mark).filter(|_| number == 1).unwrap_or(line);
-        return decode::<Comment>(record).map(Some).map_err(|error| error.to_string());
+        return decode::<Comment>(unmarked(line, number))
+            .map(Some)
+            .map_err(|error| error.to_string());
     }
     from_fields(&fields, number).map(Some)
+}
+
+/// A line without the byte order mark that a file may begin with.
+pub(crate) fn unmarked(line: &[u8], number: u64) -> &[u8] {
+    let mark = "\u{feff}".as_bytes();
+    line.strip_prefix(mark).filter(|_| number == 1).unwrap_or(line)
 }
 
 /// The object of a line; none for an empty one.

@@ -136,13 +136,6 @@ impl Scorer {
     /// as protected speech.
     #[must_use]
     pub fn thresholds(&self, caution: Caution) -> BTreeMap<ScoreLabel, Threshold> {
-        self.manifest.thresholds.get(&caution).cloned().unwrap_or_default()
-    }
-
-    /// Whether the model was trained on a language (BCP 47; the region does not matter).
-    #[must_use]
-    pub fn knows_language(&self, language: &str) -> bool {
-        let primary = language.split('-').next().unwrap_or(language);
-        self.manifest.languages.iter().any(|known| known.eq_ignore_ascii_case(primary))
+        self.manifest.thresholds_of(caution)
     }
 }

@@ -64,6 +64,21 @@ pub struct Manifest {
     pub examples: Vec<Example>,
 }
 
+impl Manifest {
+    /// As [`crate::Scorer::thresholds`].
+    #[must_use]
+    pub fn thresholds_of(&self, caution: Caution) -> BTreeMap<ScoreLabel, Threshold> {
+        self.thresholds.get(&caution).cloned().unwrap_or_default()
+    }
+
+    /// Whether the model was trained on a language (BCP 47; the region does not matter).
+    #[must_use]
+    pub fn knows_language(&self, language: &str) -> bool {
+        let primary = language.split('-').next().unwrap_or(language);
+        self.languages.iter().any(|known| known.eq_ignore_ascii_case(primary))
+    }
+}
+
 /// A text of our own and its scores.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
