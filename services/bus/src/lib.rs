@@ -138,6 +138,18 @@ pub trait Bus: Send + Sync {
     async fn close(&self) -> Result<(), BusError>;
 }
 
+/// The past of one topic, for a person who asks: what was published from a time on, up to the end as it was when opened, in order per
+/// key. It joins no group and commits nothing, so that nobody waits for it and nothing is kept back for it: what the retention drops
+/// meanwhile is not seen. Opened by [`embedded::past`] and [`kafka::past`].
+#[async_trait]
+pub trait Past: Send {
+    /// How many records there were to read, at most.
+    fn records(&self) -> u64;
+
+    /// Up to `records_max` records, and no more once [`RECEIVE_BYTES_MAX`] is reached; empty at the end only.
+    async fn read(&mut self, records_max: usize) -> Result<Vec<Delivery>, BusError>;
+}
+
 /// A member of a group.
 #[async_trait]
 pub trait Consumer: Send {

@@ -309,6 +309,32 @@ impl Reader {
         Ok(batch)
     }
 
+    /// The offsets that a topic has.
+    pub(super) async fn span(&self, topic: Topic) -> Result<Span, BusError> {
+        let failed = |error| refused(&error, "could not read the log");
+        let row = sqlx::query("SELECT first_offset, next_offset FROM topics WHERE name = ?")
+            .bind(topic.name())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(failed)?;
+        row.map_or(Ok(Span { first: 0, next: 0 }), |row| {
+            Ok(Span {
+                first: row.try_get(0).map_err(failed)?,
+                next: row.try_get(1).map_err(failed)?,
+            })
+        })
+    }
+
+    /// The first record of a topic from `from` on: its offset and when it was appended.
+    pub(super) async fn first_from(&self, topic: Topic, from: i64) -> Result<Option<(i64, i64)>, BusError> {
+        sqlx::query_as("SELECT record_offset, at_ms FROM records WHERE topic = ? AND record_offset >= ? ORDER BY record_offset LIMIT 1")
+            .bind(topic.name())
+            .bind(from)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(|error| refused(&error, "could not read the log"))
+    }
+
     pub(super) async fn ping(&self) -> Result<(), BusError> {
         sqlx::query("SELECT name FROM topics LIMIT 1")
             .execute(&self.pool)

@@ -16,10 +16,11 @@
 //! that publishes to a topic before it commits another could wait for itself, directly or in a circle. So a stuck group slows its
 //! publishers to a batch per `backlog_stall`, and cannot stop them.
 //!
-//! One process at a time: a lock file beside the log is held while it is open.
+//! One process at a time: a lock file beside the log is held while it is open. Only [`past`] reads without it, beside that process.
 
 mod consumer;
 mod log;
+mod past;
 mod state;
 mod writer;
 
@@ -34,6 +35,7 @@ use vigie_domain::Topic;
 
 use self::consumer::EmbeddedConsumer;
 use self::log::{Log, Reader};
+pub use self::past::past;
 use self::state::State;
 use self::writer::{Command, Writer};
 use crate::{Bus, BusError, Consumer, Lag, Record, check_sizes};

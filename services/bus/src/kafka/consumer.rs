@@ -125,7 +125,7 @@ impl KafkaConsumer {
             };
             match message {
                 Ok(message) => {
-                    if let Some(delivery) = self.delivery(&message) {
+                    if let Some(delivery) = delivery(&self.client, &message) {
                         self.positions.push(delivery);
                     }
                 }
@@ -137,32 +137,6 @@ impl KafkaConsumer {
                 }
             }
         }
-    }
-
-    fn delivery(&self, message: &BorrowedMessage<'_>) -> Option<Delivery> {
-        let topic = self.client.topic_of(message.topic())?;
-        let mut id = None;
-        let mut headers = Vec::new();
-        for header in message.headers().into_iter().flat_map(|headers| headers.iter()) {
-            let value = header.value.unwrap_or_default();
-            if id.is_none() && header.key == ID_HEADER {
-                id = Some(String::from_utf8_lossy(value).into_owned());
-            } else {
-                headers.push((header.key.to_owned(), value.to_vec()));
-            }
-        }
-        Some(Delivery {
-            topic,
-            partition: message.partition(),
-            offset: message.offset(),
-            timestamp_ms: message.timestamp().to_millis().unwrap_or(0),
-            record: Record {
-                key: String::from_utf8_lossy(message.key().unwrap_or_default()).into_owned(),
-                id: id.unwrap_or_default(),
-                headers,
-                payload: message.payload().unwrap_or_default().to_vec(),
-            },
-        })
     }
 }
 
@@ -320,6 +294,33 @@ impl ConsumerContext for Membership {
     }
 }
 
+/// None for a topic that is not of this prefix.
+pub(super) fn delivery(client: &Client, message: &BorrowedMessage<'_>) -> Option<Delivery> {
+    let topic = client.topic_of(message.topic())?;
+    let mut id = None;
+    let mut headers = Vec::new();
+    for header in message.headers().into_iter().flat_map(|headers| headers.iter()) {
+        let value = header.value.unwrap_or_default();
+        if id.is_none() && header.key == ID_HEADER {
+            id = Some(String::from_utf8_lossy(value).into_owned());
+        } else {
+            headers.push((header.key.to_owned(), value.to_vec()));
+        }
+    }
+    Some(Delivery {
+        topic,
+        partition: message.partition(),
+        offset: message.offset(),
+        timestamp_ms: message.timestamp().to_millis().unwrap_or(0),
+        record: Record {
+            key: String::from_utf8_lossy(message.key().unwrap_or_default()).into_owned(),
+            id: id.unwrap_or_default(),
+            headers,
+            payload: message.payload().unwrap_or_default().to_vec(),
+        },
+    })
+}
+
 fn list(client: &Client, offsets: &[(Place, i64)]) -> Result<TopicPartitionList, BusError> {
     let mut list = TopicPartitionList::with_capacity(offsets.len());
     for ((topic, partition), offset) in offsets {
@@ -330,7 +331,7 @@ fn list(client: &Client, offsets: &[(Place, i64)]) -> Result<TopicPartitionList,
 }
 
 /// Most of what the library reports while it receives it also repairs: it reconnects, finds the new coordinator, joins again.
-fn survive(error: &KafkaError) -> Result<(), BusError> {
+pub(super) fn survive(error: &KafkaError) -> Result<(), BusError> {
     let doing = "could not receive";
     match (error, code(error)) {
         (KafkaError::MessageConsumptionFatal(code), _) => {

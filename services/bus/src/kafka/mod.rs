@@ -19,6 +19,7 @@ mod client;
 mod consumer;
 mod errors;
 mod lag;
+mod past;
 mod producer;
 
 use std::path::PathBuf;
@@ -34,6 +35,7 @@ use self::client::Client;
 use self::consumer::KafkaConsumer;
 use self::errors::classified_response;
 use self::lag::Lags;
+pub use self::past::past;
 use self::producer::Publisher;
 use crate::{Bus, BusError, Consumer, Lag, Record, check_sizes};
 

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
-use vigie_bus::{Bus, BusError, Consumer, Delivery, ENVELOPE_BYTES_MAX, PAYLOAD_BYTES_MAX, RECEIVE_BYTES_MAX, Record};
+use vigie_bus::{Bus, BusError, Consumer, Delivery, ENVELOPE_BYTES_MAX, PAYLOAD_BYTES_MAX, Past, RECEIVE_BYTES_MAX, Record};
 use vigie_domain::Topic;
+
+use crate::past::the_past_is_read_from_a_time_to_the_end_and_disturbs_nobody;
 
 /// Nothing here takes longer than this, also on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -19,6 +21,8 @@ const SHORT: Duration = Duration::from_millis(300);
 #[async_trait]
 pub trait Fixture: Send + Sync {
     async fn open(&self) -> Arc<dyn Bus>;
+
+    async fn past(&self, topic: Topic, since_ms: i64) -> Box<dyn Past>;
 }
 
 pub type Case = (&'static str, fn(&'static dyn Fixture) -> futures::future::BoxFuture<'static, ()>);
@@ -45,6 +49,7 @@ cases![
     records_above_the_limit_are_refused,
     lag_counts_what_is_not_committed,
     concurrent_publishers_keep_their_order,
+    the_past_is_read_from_a_time_to_the_end_and_disturbs_nobody,
     a_closed_bus_refuses,
 ];
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::conformance::{CASES, Fixture, PATIENCE, assert_in_order, collect, collect_in, eventually, number, record, records};
 use async_trait::async_trait;
 use tokio::time::Instant;
-use vigie_bus::embedded::{EmbeddedBus, EmbeddedOptions};
-use vigie_bus::{Bus, BusError, Record};
+use vigie_bus::embedded::{EmbeddedBus, EmbeddedOptions, past};
+use vigie_bus::{Bus, BusError, Past, Record};
 use vigie_domain::Topic;
 
 struct Embedded {
@@ -37,6 +37,10 @@ impl Embedded {
 impl Fixture for Embedded {
     async fn open(&self) -> Arc<dyn Bus> {
         self.bus().await
+    }
+
+    async fn past(&self, topic: Topic, since_ms: i64) -> Box<dyn Past> {
+        past(&self.path(), topic, since_ms).await.expect("reading the log")
     }
 }
 

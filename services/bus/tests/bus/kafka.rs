@@ -10,8 +10,8 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, Top
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord};
-use vigie_bus::kafka::{KafkaBus, KafkaConfig};
-use vigie_bus::{Bus, Delivery};
+use vigie_bus::kafka::{KafkaBus, KafkaConfig, past};
+use vigie_bus::{Bus, Delivery, Past};
 use vigie_domain::Topic;
 
 use crate::conformance::{CASES, Fixture, PATIENCE, assert_in_order, collect, drain, eventually, peer, record, records};
@@ -66,6 +66,10 @@ impl Kafka {
 impl Fixture for Kafka {
     async fn open(&self) -> Arc<dyn Bus> {
         self.bus().await
+    }
+
+    async fn past(&self, topic: Topic, since_ms: i64) -> Box<dyn Past> {
+        past(self.config.clone(), topic, since_ms).await.expect("reading the topic")
     }
 }
 

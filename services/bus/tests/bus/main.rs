@@ -9,4 +9,5 @@ mod failing_nodes;
 mod faults;
 mod kafka;
 mod kill;
+mod past;
 mod security;
