@@ -1,21 +1,17 @@
-//! The packs of `rules/`: no error, every entry has cases, every case holds.
+//! The packs of `rules/`: nothing to complain of, every entry has cases, every case holds.
 
 use std::path::{Path, PathBuf};
 
-use vigie_rulebook::{CaseKind, Level, Rulebook, check, run_cases};
+use vigie_rulebook::{CaseKind, Rulebook, check, run_cases};
 
 fn rules() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules")
 }
 
 #[test]
-fn the_packs_have_no_error_and_every_entry_has_cases() -> Result<(), Box<dyn std::error::Error>> {
+fn the_packs_check_without_an_error_or_a_warning() -> Result<(), Box<dyn std::error::Error>> {
     let files = Rulebook::read(&rules())?;
-    let problems: Vec<String> = check(&files)
-        .into_iter()
-        .filter(|problem| problem.level == Level::Error || problem.message.contains("no case"))
-        .map(|problem| problem.to_string())
-        .collect();
+    let problems: Vec<String> = check(&files).iter().map(ToString::to_string).collect();
     assert!(problems.is_empty(), "{}", problems.join("\n"));
     Ok(())
 }
