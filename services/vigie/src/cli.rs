@@ -36,7 +36,7 @@ enum Command {
     Evaluate(evaluate::EvaluateArgs),
     /// Bring a JSONL or CSV file of comments in; running it again changes nothing.
     Import(import::ImportArgs),
-    /// Check the rule packs, or run their own cases.
+    /// Check the rule packs, run their own cases, or see what a change would have done.
     #[command(subcommand)]
     Rules(rules::RulesCommand),
     /// Build an edition of the barometer, or check one.
@@ -110,7 +110,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Classify(args) => classify::classify(&args),
         Command::Evaluate(args) => evaluate::evaluate(&args),
         Command::Import(args) => block_on(import::import(args)),
-        Command::Rules(command) => rules::rules(&command),
+        Command::Rules(command) => block_on(rules::rules(command)),
         Command::Barometer(command) => block_on(barometer::barometer(command)),
         Command::DeadLetters(command) => block_on(dead_letters::dead_letters(command)),
         Command::User(command) => block_on(user::user(command)),

@@ -1,7 +1,11 @@
-//! `vigie rules check` and `vigie rules test`: the packs as files, before anything runs on them.
+//! `vigie rules check` and `vigie rules test`: the packs as files, before anything runs on them. `vigie rules preview`: what they would
+//! have done to the comments of the past.
+
+mod preview;
+mod tables;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -16,6 +20,13 @@ pub(crate) enum RulesCommand {
     Check(RulesArgs),
     /// Run the packs' own cases: what each entry must find, and must not.
     Test(RulesArgs),
+    /// Show what changed packs would have done to past comments: new and lost hits, changed routes, with examples. Changes nothing.
+    ///
+    /// Copy the folder of the packs, change the copy, then `vigie rules preview --rules COPY --since 7d`: the copy is compared with the
+    /// packs in force, on the comments of the last seven days, by the scores that the model gave them then. It begins with what is
+    /// dangerous: comments that the machine would newly hide, urgent ones that would no longer be escalated, and those that would be
+    /// kept without anybody looking. Also while vigie runs on the data directory.
+    Preview(preview::PreviewArgs),
 }
 
 #[derive(Debug, Args)]
@@ -34,10 +45,11 @@ pub(crate) struct RulesArgs {
     strict: bool,
 }
 
-pub(crate) fn rules(command: &RulesCommand) -> anyhow::Result<ExitCode> {
+pub(crate) async fn rules(command: RulesCommand) -> anyhow::Result<ExitCode> {
     match command {
-        RulesCommand::Check(args) => check_packs(args),
-        RulesCommand::Test(args) => test_packs(args),
+        RulesCommand::Check(args) => check_packs(&args),
+        RulesCommand::Test(args) => test_packs(&args),
+        RulesCommand::Preview(args) => preview::preview(args).await,
     }
 }
 
@@ -88,15 +100,24 @@ fn problem_json(problem: &Problem) -> serde_json::Value {
     })
 }
 
-fn test_packs(args: &RulesArgs) -> anyhow::Result<ExitCode> {
-    let (dir, files) = args.packs()?;
-    let rulebook = Rulebook::parse(&files).map_err(|problems| {
+/// The packs of a folder, ready to match; where they are broken, the error says what `vigie rules check` says.
+fn compile(dir: &Path) -> anyhow::Result<Rulebook> {
+    parse(dir, &Rulebook::read(dir)?)
+}
+
+fn parse(dir: &Path, files: &BTreeMap<String, String>) -> anyhow::Result<Rulebook> {
+    Rulebook::parse(files).map_err(|problems| {
         let listed: Vec<String> = problems
             .iter()
             .map(|problem| dir.join(problem.to_string()).display().to_string())
             .collect();
         anyhow::anyhow!("the packs cannot be used:\n{}", listed.join("\n"))
-    })?;
+    })
+}
+
+fn test_packs(args: &RulesArgs) -> anyhow::Result<ExitCode> {
+    let (dir, files) = args.packs()?;
+    let rulebook = parse(&dir, &files)?;
     let results = run_cases(&rulebook);
     let failed: Vec<_> = results.iter().filter(|result| !result.passed).collect();
     if args.json {

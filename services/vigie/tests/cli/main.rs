@@ -5,5 +5,6 @@ mod evaluate;
 mod metrics;
 mod offline;
 mod operations;
+mod preview;
 mod process;
 mod support;

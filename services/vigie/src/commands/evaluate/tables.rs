@@ -6,7 +6,7 @@ use vigie_classifier::evaluation::{Alarms, Estimate, LabelReport, Operating, Rou
 use vigie_domain::ScoreLabel;
 
 use super::Output;
-use crate::commands::terminal;
+use crate::commands::terminal::{self, section};
 
 /// Where a figure cannot be computed.
 const NONE: &str = "—";
@@ -68,35 +68,6 @@ pub(super) fn tables(output: &Output) -> String {
         &sliced(|report| &report.files, 2),
     );
     text
-}
-
-/// A title and a table; nothing where the table has no row but its head.
-fn section(text: &mut String, title: &str, rows: &[Vec<String>]) {
-    if rows.len() < 2 {
-        return;
-    }
-    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    text.push('\n');
-    text.push_str(title);
-    text.push('\n');
-    for row in rows {
-        let mut line = String::from(" ");
-        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            // The head of a row is a name, the rest are figures.
-            line.push_str(&if column == 0 {
-                format!(" {cell:<width$}")
-            } else {
-                format!("  {cell:>width$}")
-            });
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
 }
 
 fn head(names: &[&str]) -> Vec<String> {
@@ -238,16 +209,6 @@ fn number(value: Option<f64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_stand_left_and_figures_right() {
-        let mut text = String::new();
-        let rows = [head(&["é", "n"]), head(&["abc", "12345"]), head(&["a", "—"])];
-        section(&mut text, "T", &rows);
-        assert_eq!(text, "\nT\n  é        n\n  abc  12345\n  a        —\n");
-        section(&mut text, "nothing", &rows[..1]);
-        assert!(!text.contains("nothing"));
-    }
 
     #[test]
     fn figures_are_shown_with_their_interval() {
