@@ -67,14 +67,19 @@ class Corpus:
 
 
 class Network:
-    """The ONNX model, one text at a time: its int8 outputs would change with their neighbours."""
+    """The ONNX model, one text at a time: its int8 outputs would change with their neighbours. With a first stage, the logits of that
+    follow, as `first:HEAD`: per head the most that any of its windows reaches, as in services/scorer."""
 
     def __init__(self, directory, manifest):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(directory / "model.onnx", options, providers=["CPUExecutionProvider"])
         self.reader = Reader(directory / "tokenizer.json", manifest["max_tokens"], padding=1)
-        self.manifest = manifest
+        self.manifest, self.heads, self.first = manifest, list(manifest["heads"]), None
+        if "first_stage" in manifest:
+            beside = directory.resolve().parent / manifest["first_stage"]["model"]
+            self.first = Network(beside, tomllib.loads((beside / "manifest.toml").read_text(encoding="utf-8")))
+            self.heads += [f"first:{head}" for head in self.first.heads]
 
     def logits(self, texts):
         """Of each (text, what it answers or None); the latter is read where the manifest says `context = true`."""
@@ -84,10 +89,10 @@ class Network:
             ids = np.array([self.reader.ids(text, parent if self.manifest["context"] else None)], dtype=np.int64)
             results.append(self.session.run([output["name"]], {inputs["ids"]: ids, inputs["mask"]: np.ones_like(ids)})[0][0])
         results = np.array(results, dtype=float)
-        if output["kind"] == "logits":
-            return results
-        results = np.clip(results, PROBABILITY_MIN, 1 - PROBABILITY_MIN)
-        return np.log(results / (1 - results))
+        if output["kind"] != "logits":
+            results = np.clip(results, PROBABILITY_MIN, 1 - PROBABILITY_MIN)
+            results = np.log(results / (1 - results))
+        return results if self.first is None else np.concatenate([results, self.first.logits(texts)], axis=1)
 
 
 def fit(logits, values, regularise):
@@ -199,7 +204,7 @@ HELD_OUT = "validation files for abusive; five folds that keep twin sets togethe
 
 
 def manifest_sections(results, sets, files, network, method, held_out):
-    heads = network.manifest["heads"]
+    heads = network.heads
     lines = [MARKER, "", "[calibration]"]
     lines += [f"method = {json.dumps(method)}"]
     lines += [f"held_out = {json.dumps(held_out)}"]
@@ -207,7 +212,7 @@ def manifest_sections(results, sets, files, network, method, held_out):
     lines += [f'"{file.parent.name}/{file.name}" = "{hashlib.sha256(file.read_bytes()).hexdigest()[:16]}"' for file in files]
     for result in results:
         lines += ["", "[[labels]]", f'label = "{result["label"].name}"', f"bias = {result['bias']:.6f}", f"auc = {result['auc']:.3f}"]
-        lines += ["weights = { " + ", ".join(f"{head} = {result['weights'][head]:.6f}" for head in heads if head in result["weights"]) + " }"]
+        lines += ["weights = { " + ", ".join(f"{json.dumps(head)} = {result['weights'][head]:.6f}" for head in heads if head in result["weights"]) + " }"]
     for level, entries in sets.items():
         lines += ["", f"[thresholds.{level}]"]
         for name, entry in entries.items():
@@ -262,7 +267,8 @@ def main():
     path = arguments.model / "manifest.toml"
     written_by_hand = path.read_text(encoding="utf-8").split(MARKER)[0].rstrip()
     manifest = tomllib.loads(written_by_hand)
-    heads, network = manifest["heads"], Network(arguments.model, manifest)
+    network = Network(arguments.model, manifest)
+    heads = network.heads
     train_files = sorted((arguments.data / "train").glob("*.jsonl"))
     written_files = written_paths(arguments.data)
     real_files = [file for file in train_files if file.stem.endswith("_fr") or file.stem == "toxifrench_agree"]

@@ -6,10 +6,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-RANGE = 0.94
+SECOND = "/fall/"  # in the name of the nodes of those matrices
 
 
 def export(model, path):
@@ -32,29 +32,45 @@ def export(model, path):
     return path
 
 
-def narrow(plain, path):
-    """A copy whose matrices are cut to RANGE of their largest weight per output channel, so that int8 gets another grid.
+def even(plain, path, sequences):
+    """A copy in which the inputs of the second matrix of every feed-forward block have the same largest value in each channel.
 
-    Weights that begin from an int8 model lie on its grid, where the small changes of a fine-tuning are rounded away: on written lines
-    the area under the curve fell from .881 to .795. On another grid they survive on average: .871.
+    Dynamic int8 gives all activations of a run one scale. After GELU a few of the 1,536 channels are far larger than the others, which
+    then round to nothing: that alone cost .010 of area on forum comments and .008 on tweets. Dividing each channel by its largest value on
+    `sequences` (token ids) and multiplying the row of the matrix by it changes nothing in fp32 and keeps the area in int8 (SmoothQuant with
+    all of the difficulty moved to the weights: Xiao et al., 2023). It costs a product per activation.
     """
     network = onnx.load(str(plain))
     arrays = {array.name: array for array in network.graph.initializer}
-    for node in network.graph.node:
-        if node.op_type in ("MatMul", "Gemm") and node.input[1] in arrays:
-            array = arrays[node.input[1]]
-            weights = numpy_helper.to_array(array)
-            turned = any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
-            most = np.abs(weights).max(axis=1 if turned else 0, keepdims=True) * RANGE
-            array.CopyFrom(numpy_helper.from_array(np.clip(weights, -most, most), array.name))
+    products = [node for node in network.graph.node if node.op_type == "MatMul" and node.input[1] in arrays and SECOND in node.name]
+    probe = onnx.ModelProto()
+    probe.CopyFrom(network)
+    probe.graph.output.extend(helper.make_tensor_value_info(node.input[0], onnx.TensorProto.FLOAT, None) for node in products)
+    session = onnxruntime.InferenceSession(probe.SerializeToString(), providers=["CPUExecutionProvider"])
+    most = [np.zeros(arrays[node.input[1]].dims[0], dtype=np.float32) for node in products]
+    for sequence in sequences:
+        ids = np.array([sequence], dtype=np.int64)
+        found = session.run([node.input[0] for node in products], {"ids": ids, "mask": np.ones_like(ids)})
+        most = [np.maximum(old, np.abs(new).reshape(-1, new.shape[-1]).max(axis=0)) for old, new in zip(most, found, strict=True)]
+    nodes = list(network.graph.node)
+    for node, scale in zip(products, most, strict=True):
+        scale = np.maximum(scale, scale.max() * 1e-4)
+        array = arrays[node.input[1]]
+        array.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(array) * scale[:, None], array.name))
+        name = f"{node.name}.evened"
+        network.graph.initializer.append(numpy_helper.from_array(1 / scale, f"{name}.scale"))
+        nodes.insert(nodes.index(node), helper.make_node("Mul", [node.input[0], f"{name}.scale"], [name], name=name))
+        node.input[0] = name
+    del network.graph.node[:]
+    network.graph.node.extend(nodes)
     onnx.save(network, str(path))
     return path
 
 
-def to_int8(plain, path):
-    """Weights per output channel, signed; activations get one scale per run."""
+def to_int8(plain, path, sequences):
+    """Weights per output channel, signed; activations get one scale per run. `sequences`: token ids of some hundred texts."""
     quantize_dynamic(
-        narrow(plain, plain.with_suffix(".narrow.onnx")),
+        even(plain, plain.with_suffix(".even.onnx"), sequences),
         path,
         per_channel=True,
         weight_type=QuantType.QInt8,

@@ -56,6 +56,7 @@ PARENT_KEPT = 0.5
 AVERAGE = 0.99
 # Products in bfloat16 where the processor has them, twice as fast; weights, sums and losses stay in fp32. Elsewhere it is slower.
 BFLOAT16 = torch.cpu.get_capabilities().get("avx512_bf16", False)
+QUANTISE_TEXTS = 300
 CHUNK = 1536  # texts drawn, augmented and sorted by length together
 
 
@@ -299,7 +300,9 @@ def main():
     arguments.out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(arguments.base / "tokenizer.json", arguments.out / "tokenizer.json")
     plain = quantise.export(model, arguments.work / "fp32.onnx")
-    quantise.to_int8(plain, arguments.out / "model.onnx")
+    random = np.random.default_rng(arguments.seed)
+    texts = [run.pool.rows[index]["text"] for index in run.pool.draw(random, QUANTISE_TEXTS, True)]
+    quantise.to_int8(plain, arguments.out / "model.onnx", [run.reader.ids(text) for text in texts])
     for kind, path in (("fp32", plain), ("int8", arguments.out / "model.onnx")):
         session = quantise.Session(path, arguments.threads)
         print(kind, shown(run.validation.measure(session.logits_of)), flush=True)

@@ -1,0 +1,135 @@
+#!/usr/bin/env python3
+"""Fits when the first stage of a model lets a comment go, and writes it into the manifest.
+
+    ../venv/bin/python models/training/cascade.py --data ../shared/data --model models/abuse-fr-NAME
+
+Run it after calibrate.py and before drift.py, for a model whose manifest names a first stage. A logistic regression over the logits of
+the first stage learns which comments the whole model would send to a person at its most careful level: lines kept aside and validation
+files, in ten folds that keep twin sets together. The cut is the highest value below which at most LOST_MAX of the comments lie that
+the whole model rightly finds at level *balanced* (abusive, distress or spam by their labels), by values they got from folds that did not
+hold them. A comment that is let go gets a score for `abusive` alone, from a line fitted to what the whole model says.
+
+It prints what is lost and what is let go per file, with Wilson intervals, and the exact paired test (McNemar) of the comments rightly
+found with and without the first stage.
+"""
+
+import argparse
+import json
+import pathlib
+import tomllib
+
+import numpy as np
+from scipy.stats import binomtest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
+
+from calibrate import MARKER, Corpus, Network, apply
+from labels import LABELS
+from measures import wilson
+from mixing import is_held_out, written_paths
+
+LOST_MAX = 0.004
+FOLDS = 10
+BEGIN = "# When the first stage lets a comment go: written by models/training/cascade.py."
+END = "# End of the first stage."
+
+
+class Whole:
+    """The scores of the whole model and whom it would ask."""
+
+    USES = {label.name: label.use for label in LABELS}
+
+    def __init__(self, directory):
+        self.manifest = tomllib.loads((directory / "manifest.toml").read_text(encoding="utf-8"))
+        if "first_stage" not in self.manifest:
+            raise SystemExit(f"{directory} has no first stage: name one in its manifest, [first_stage]")
+        self.network = Network(directory, self.manifest)
+        self.labels = {label["label"]: label for label in self.manifest["labels"]}
+
+    def scores(self, logits):
+        def of(label):
+            return apply(logits, (np.array([label["weights"].get(head, 0.0) for head in self.network.heads]), label["bias"]))
+
+        return {name: of(label) for name, label in self.labels.items()}
+
+    def flagged(self, scores, level):
+        thresholds = self.manifest["thresholds"][level]
+        names = [name for name in thresholds if self.USES[name] in ("signal", "urgent")]
+        return np.any([scores[name] >= thresholds[name]["review"] for name in names], axis=0)
+
+
+def fit(logits, flagged, weights):
+    """Weights over the raw logits and bias."""
+    mean, scale = logits.mean(axis=0), logits.std(axis=0) + 1e-9
+    model = LogisticRegression(C=0.3, max_iter=5000).fit((logits - mean) / scale, flagged, sample_weight=weights)
+    raw = model.coef_[0] / scale
+    return raw, float(model.intercept_[0] - (raw * mean).sum())
+
+
+def line(values, probabilities):
+    """Slope and bias of the logit of `probabilities` over `values`, least squares."""
+    clipped = np.clip(probabilities, 1e-4, 1 - 1e-4)
+    slope, bias = np.polyfit(values, np.log(clipped / (1 - clipped)), 1)
+    return float(slope), float(bias)
+
+
+def share(hits, count):
+    low, high = wilson(hits, count)
+    return f"{hits} of {count}, {hits / max(count, 1):.2%} ({low:.2%}–{high:.2%})"
+
+
+def section(heads, fitted, cut, abusive):
+    weights = ", ".join(f"{json.dumps(head)} = {weight:.6f}" for head, weight in zip(heads, fitted[0], strict=True))
+    lines = [BEGIN, "[first_stage.let_go]", f"weights = {{ {weights} }}", f"bias = {fitted[1]:.6f}", f"below = {cut:.4f}"]
+    return "\n".join([*lines, f"abusive = {{ slope = {abusive[0]:.6f}, bias = {abusive[1]:.6f} }}", END]) + "\n"
+
+
+def replace(manifest, text):
+    """Puts the table before what calibrate.py writes, in place of an older one."""
+    if BEGIN in manifest:
+        before, rest = manifest.split(BEGIN, 1)
+        manifest = before + rest.split(END, 1)[1].lstrip("\n")
+    before, marker, after = manifest.partition(MARKER)
+    return before.rstrip("\n") + "\n\n" + text + "\n" + marker + after
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=pathlib.Path, required=True, help="folder with train/ and validation/")
+    parser.add_argument("--model", type=pathlib.Path, required=True, help="folder of the model, calibrated")
+    arguments = parser.parse_args()
+    whole = Whole(arguments.model)
+    train = arguments.data / "train"
+    french = [path for path in sorted(train.glob("*.jsonl")) if path.stem.endswith("_fr") or path.stem == "toxifrench_agree"]
+    corpora = [Corpus(sorted((arguments.data / "validation").glob("*.jsonl")), whole.network)]
+    corpora.append(Corpus(french + written_paths(arguments.data), whole.network, is_held_out))
+    logits, rows = np.concatenate([corpus.logits for corpus in corpora]), [row for corpus in corpora for row in corpus.rows]
+    files = np.array([file for corpus in corpora for file in corpus.files])
+    groups = np.array([row.get("twin") or row["text"] for row in rows])
+    first = logits[:, len(whole.manifest["heads"]) :]
+    scores = whole.scores(logits)
+    careful, balanced = (whole.flagged(scores, level) for level in ("careful", "balanced"))
+    weights = np.where(balanced, 3.0, 1.0)
+    values = np.zeros(len(rows))
+    for learnt, tested in GroupKFold(FOLDS).split(first, careful, groups):
+        weight, bias = fit(first[learnt], careful[learnt], weights[learnt])
+        values[tested] = first[tested] @ weight + bias
+    wanted = np.array([any(row["labels"].get(key) == 1 for key in ("toxic", "distress", "spam")) for row in rows])
+    found = np.sort(values[balanced & wanted])
+    cut = float(np.floor(found[int(LOST_MAX * len(found))] * 1e4) / 1e4)
+    fitted = fit(first, careful, weights)
+    gone = values < cut
+    print(f"let go below {cut}: of what the whole model finds at level balanced {share(int((gone & balanced).sum()), int(balanced.sum()))}")
+    lost, spared = int((gone & balanced & wanted).sum()), int((gone & balanced & ~wanted).sum())
+    print(f"rightly found, then let go: {share(lost, len(found))}; false alarms spared: {spared}; McNemar p = {binomtest(lost, lost + spared).pvalue if lost + spared else 1.0:.3f}")
+    for file in sorted(set(files)):
+        here = files == file
+        print(f"{file}: let go {share(int((here & gone).sum()), int(here.sum()))}; rightly found, but let go {int((here & gone & balanced & wanted).sum())}")
+    near = gone & ~balanced
+    table = section(whole.network.first.heads, fitted, cut, line(values[near], scores["abusive"][near]))
+    manifest = arguments.model / "manifest.toml"
+    manifest.write_text(replace(manifest.read_text(encoding="utf-8"), table), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
