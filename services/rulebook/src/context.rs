@@ -10,6 +10,8 @@ use crate::view::View;
 
 /// Words looked at on each side, where an entry does not say.
 const WITHIN_WORDS: usize = 4;
+/// Words looked at on each side, at most.
+const WITHIN_WORDS_MAX: usize = 64;
 /// No word is longer for this purpose: the cost of looking around stays bounded.
 const WORD_BYTES_MAX: usize = 24;
 
@@ -24,11 +26,17 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn compile(raw: &RawContext, classes: &Classes) -> Result<Self, PatternError> {
+        let within = raw.within.unwrap_or(WITHIN_WORDS);
+        if within > WITHIN_WORDS_MAX {
+            return Err(PatternError::new(format!(
+                "within is {within}: at most {WITHIN_WORDS_MAX} words are looked at on each side"
+            )));
+        }
         Ok(Self {
             before: any_of(&raw.before, classes)?,
             after: any_of(&raw.after, classes)?,
             anywhere: any_of(&raw.anywhere, classes)?,
-            within: raw.within.unwrap_or(WITHIN_WORDS),
+            within,
         })
     }
 
@@ -149,6 +157,19 @@ mod tests {
             let start = text.find("bougnoule").expect("in the text");
             assert_eq!(context.near(&view, &(start..start + 9)), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn no_more_words_than_the_limit() {
+        let within = |words| {
+            let raw = RawContext {
+                within: Some(words),
+                ..RawContext::default()
+            };
+            Context::compile(&raw, &Classes::new())
+        };
+        assert!(within(64).is_ok());
+        assert!(within(usize::MAX).is_err_and(|error| error.message.contains("at most 64")));
     }
 
     #[test]

@@ -5,12 +5,15 @@
 /// A term stands for at most this many forms.
 pub(crate) const FORMS_MAX: usize = 512;
 
+/// Brackets stand in brackets at most so deep.
+const DEPTH_MAX: usize = 16;
+
 /// Every form that `term` stands for, in order, with accents and capitals as written.
 ///
 /// # Errors
-/// An unbalanced bracket, or more than [`FORMS_MAX`] forms.
+/// An unbalanced bracket, brackets too deep in each other, or more than [`FORMS_MAX`] forms.
 pub(crate) fn expand(term: &str) -> Result<Vec<String>, String> {
-    let mut reader = Reader { rest: term };
+    let mut reader = Reader { rest: term, depth: 0 };
     let forms = reader.sequence(&[])?;
     if !reader.rest.is_empty() {
         return Err(format!("`{term}` closes a bracket that it does not open"));
@@ -24,6 +27,8 @@ pub(crate) fn expand(term: &str) -> Result<Vec<String>, String> {
 
 struct Reader<'a> {
     rest: &'a str,
+    /// Brackets open.
+    depth: usize,
 }
 
 impl Reader<'_> {
@@ -56,6 +61,10 @@ impl Reader<'_> {
     }
 
     fn group(&mut self, close: char) -> Result<Vec<String>, String> {
+        if self.depth == DEPTH_MAX {
+            return Err(format!("has brackets more than {DEPTH_MAX} deep in each other"));
+        }
+        self.depth += 1;
         let mut choices = self.sequence(&[',', close])?;
         while let Some(rest) = self.rest.strip_prefix(',') {
             self.rest = rest;
@@ -64,6 +73,7 @@ impl Reader<'_> {
         match self.rest.strip_prefix(close) {
             Some(rest) => {
                 self.rest = rest;
+                self.depth -= 1;
                 Ok(choices)
             }
             None => Err(format!("lacks a closing `{close}`")),
@@ -98,5 +108,8 @@ mod tests {
         assert!(expand("con[s").is_err());
         assert!(expand("con}s").is_err());
         assert!(expand(&"[a]".repeat(12)).is_err());
+        let nested = |depth: usize| format!("{}a{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(expand(&nested(16)).is_ok());
+        assert!(expand(&nested(100_000)).is_err_and(|message| message.contains("deep")));
     }
 }

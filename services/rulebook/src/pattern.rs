@@ -17,6 +17,9 @@ pub(crate) type Classes = BTreeMap<String, Vec<String>>;
 
 const DEPTH_MAX: usize = 8;
 
+/// A pattern with its classes filled in may be this long.
+const EXPANDED_BYTES_MAX: usize = 64 << 10;
+
 /// Why a pattern is none.
 #[derive(Debug)]
 pub(crate) struct PatternError {
@@ -25,7 +28,7 @@ pub(crate) struct PatternError {
 }
 
 impl PatternError {
-    fn new(message: String) -> Self {
+    pub(crate) fn new(message: String) -> Self {
         Self { message, suggestion: None }
     }
 }
@@ -84,6 +87,7 @@ fn expand(pattern: &str, classes: &Classes, depth: usize) -> Result<String, Patt
                     Some(words) => rest = push_gap(&mut out, words, rest),
                     None => out.push_str(&named(name, classes, depth)?),
                 }
+                within_limit(&out)?;
             }
             '[' if !in_set => {
                 in_set = true;
@@ -106,6 +110,17 @@ fn expand(pattern: &str, classes: &Classes, depth: usize) -> Result<String, Patt
         }
     }
     Ok(out)
+}
+
+/// Classes of classes grow fast.
+fn within_limit(expanded: &str) -> Result<(), PatternError> {
+    if expanded.len() <= EXPANDED_BYTES_MAX {
+        return Ok(());
+    }
+    let most = EXPANDED_BYTES_MAX >> 10;
+    Err(PatternError::new(format!(
+        "is longer than {most} KiB with its classes filled in: split it"
+    )))
 }
 
 /// `0-3`: from no word to three.
@@ -155,8 +170,16 @@ fn named(name: &str, classes: &Classes, depth: usize) -> Result<String, PatternE
         message: format!("there is no class `{name}`"),
         suggestion: nearest(name, classes.keys().map(String::as_str)),
     })?;
-    let items: Result<Vec<_>, _> = items.iter().map(|item| expand(item, classes, depth + 1)).collect();
-    Ok(format!("(?:{})", items?.join("|")))
+    let mut out = String::from("(?:");
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            out.push('|');
+        }
+        out.push_str(&expand(item, classes, depth + 1)?);
+        within_limit(&out)?;
+    }
+    out.push(')');
+    Ok(out)
 }
 
 #[cfg(test)]
@@ -198,6 +221,16 @@ mod tests {
         assert!(source("<tuer>", &classes).is_err_and(|error| error.message.contains("circle")));
         assert!(source("<teur>", &classes).is_err_and(|error| error.suggestion.as_deref() == Some("tuer")));
         assert!(source("<tuer", &classes).is_err());
+        let tenfold = |name: &str| vec![format!("<{name}>").repeat(10)];
+        let classes = Classes::from([
+            ("a".to_owned(), tenfold("b")),
+            ("b".to_owned(), tenfold("c")),
+            ("c".to_owned(), tenfold("d")),
+            ("d".to_owned(), tenfold("e")),
+            ("e".to_owned(), vec!["mot ".repeat(10)]),
+        ]);
+        assert!(source("<c>", &classes).is_ok());
+        assert!(source("<a>", &classes).is_err_and(|error| error.message.contains("64 KiB")));
         assert!(compile("a(").is_err());
     }
 }
