@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use regex::bytes::Regex;
-use sha2::{Digest, Sha256};
 use vigie_domain::{Act, Platform, RuleAction, Target};
 
 use crate::context::Context;
+use crate::identity;
 use crate::notation::expand;
 use crate::pack::{Accents, Pack, RawCases, RawContext, RawScope, line_of, read};
 use crate::pattern::{Classes, PatternError, compile, source};
@@ -61,6 +61,8 @@ pub(crate) struct Entry {
     pub(crate) accents: Accents,
     pub(crate) cases: RawCases,
     pub(crate) terms_written: usize,
+    /// See [`Rulebook::rules`].
+    pub(crate) digest: String,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -340,23 +342,28 @@ impl Compiler {
         if terms.is_empty() && patterns.is_empty() {
             self.error(place, format!("`{id}` has neither terms nor patterns"));
         }
-        let index = self.entries.len();
+        let (index, first_term) = (self.entries.len(), self.terms.len());
         for term in terms {
             match expand(term) {
                 Ok(forms) => forms.iter().for_each(|form| self.form(place, index, form)),
                 Err(message) => self.error(place, format!("term `{term}`: {message}")),
             }
         }
+        if matches!(effect, Effect::Hit { .. }) {
+            // Not the words of allow-lists: a mask read as one of them could complete a pattern.
+            self.terms[first_term..].iter().for_each(|term| self.lexicon.add(&term.folded));
+        }
         for pattern in patterns {
             self.pattern(place, index, pattern);
         }
-        let guards = self.checked(place, Context::compile(guards, &self.classes)).unwrap_or_default();
         let scope = ScopeLimit {
             institution: scope.institution,
             account: scope.account,
             platform: scope.platform,
             language: scope.language,
         };
+        let digest = identity::of_entry(terms, patterns, guards, &scope, accents, &self.classes);
+        let guards = self.checked(place, Context::compile(guards, &self.classes)).unwrap_or_default();
         let (file, line) = (place.file.to_owned(), place.line);
         self.entries.push(Entry {
             name,
@@ -368,6 +375,7 @@ impl Compiler {
             accents,
             cases,
             terms_written: terms.len(),
+            digest,
         });
     }
 
@@ -385,7 +393,6 @@ impl Compiler {
         {
             return;
         }
-        self.lexicon.add(&folded);
         self.terms.push(Term {
             entry,
             written: form.to_lowercase(),
@@ -475,12 +482,8 @@ fn automaton_of_squeezed(terms: &[Term]) -> Result<AhoCorasick, aho_corasick::Bu
 }
 
 fn version(files: &BTreeMap<String, String>) -> String {
-    let mut hash = Sha256::new();
-    for part in files.iter().flat_map(|(name, content)| [name, content]) {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part.as_bytes());
-    }
-    format!("rules@{}", &hex::encode(hash.finalize())[..12])
+    let texts = files.iter().flat_map(|(name, content)| [name.as_str(), content.as_str()]);
+    format!("rules@{}", identity::of_texts(texts))
 }
 
 #[cfg(test)]

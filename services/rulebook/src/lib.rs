@@ -15,6 +15,7 @@ mod check;
 mod compile;
 mod context;
 mod fold;
+mod identity;
 mod load;
 mod matcher;
 mod notation;
