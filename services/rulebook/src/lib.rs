@@ -8,6 +8,9 @@
 //! and text give the same hits in the same order; an allow-list or a guard only ever takes hits away. Nothing is decided from joined
 //! letters alone: such a hit asks for a human at most.
 //!
+//! What is promised is tested on hard texts in `tests/properties.rs`, and by the fuzz targets of `fuzz/`, whose README says how to run
+//! them; both use `testing`.
+//!
 //! Not done here: scoring, routing, reading a clock. [`Rulebook::load`] is the only place that reads files.
 
 mod cases;
@@ -23,6 +26,8 @@ mod pack;
 mod pattern;
 mod prefilter;
 mod problem;
+#[doc(hidden)]
+pub mod testing;
 mod view;
 
 pub use cases::{CaseKind, CaseResult, run_cases};

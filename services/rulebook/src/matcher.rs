@@ -13,9 +13,9 @@ use crate::pack::Accents;
 use crate::view::{Runs, View};
 
 /// A rule is reported at most so many times per text.
-const HITS_PER_RULE_MAX: usize = 8;
+pub(crate) const HITS_PER_RULE_MAX: usize = 8;
 /// So many hits are reported per text; the gravest stay.
-const HITS_MAX: usize = 64;
+pub(crate) const HITS_MAX: usize = 64;
 /// A pattern is tried at most so many times per copy of a text.
 const PATTERN_TRIES_MAX: usize = 64;
 
@@ -34,8 +34,8 @@ pub struct Scope<'a> {
 }
 
 /// A copy of the text, and how far what is found there may be trusted.
-struct Copy {
-    view: View,
+pub(crate) struct Copy {
+    pub(crate) view: View,
     kind: CopyKind,
 }
 
@@ -82,7 +82,7 @@ impl Rulebook {
         (hits, allowed.entries)
     }
 
-    fn copies(&self, text: &str) -> Vec<Copy> {
+    pub(crate) fn copies(&self, text: &str) -> Vec<Copy> {
         let folded = View::folded(text);
         let revealed = folded.revealed(b'i', &self.lexicon);
         let second = revealed

@@ -53,6 +53,16 @@ impl Prefilter {
         })
     }
 
+    /// Leaves out nothing: for comparison.
+    pub(crate) fn of_none(patterns: usize) -> Result<Self, BuildError> {
+        Ok(Self {
+            automaton: AhoCorasick::new([""; 0])?,
+            patterns_of: Vec::new(),
+            always: (0..patterns).collect(),
+            patterns,
+        })
+    }
+
     /// The patterns worth trying on `text`, in order.
     pub(crate) fn candidates(&self, text: &[u8]) -> Vec<usize> {
         let mut seen = vec![false; self.patterns_of.len()];

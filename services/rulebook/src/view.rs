@@ -19,9 +19,9 @@ pub(crate) struct View {
     /// The normalised text.
     pub(crate) text: Vec<u8>,
     /// For each byte, where the original character that gave it starts.
-    from: Vec<u32>,
+    pub(crate) from: Vec<u32>,
     /// For each byte, where the last original character that gave it ends.
-    to: Vec<u32>,
+    pub(crate) to: Vec<u32>,
     /// What differs from the view this one was made of, in ascending order. Empty for the first view.
     pub(crate) changed: Vec<Range<usize>>,
 }
