@@ -2,7 +2,7 @@
 //!
 //! [`engine::Engine`] judges; [`routing::route`] is the pure heart of it. [`start`] runs it on the bus, [`offline::classify`] on a
 //! stream of lines. Both give the same verdict for the same comment, rules, model, policy and audit key; only the service explains
-//! some ([`explain`]), which decides nothing, and watches the scores ([`drift`]).
+//! some ([`explain`]), which decides nothing, and watches the scores ([`drift`]) and the rules ([`rates`]).
 //!
 //! [`labelled::evaluate`] compares verdicts with labels, and [`evaluation`] makes figures of the comparison. [`preview`] says what other
 //! rule packs would have done to comments that were judged.
@@ -20,8 +20,10 @@ mod metrics;
 pub mod offline;
 mod packs;
 pub mod preview;
+pub mod rates;
 pub mod routing;
 mod service;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

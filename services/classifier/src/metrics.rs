@@ -3,6 +3,8 @@
 use prometheus::{GaugeVec, Histogram, HistogramOpts, IntCounterVec, Opts, Registry};
 use vigie_domain::{Route, ScoreLabel, Verdict};
 
+use crate::rates::{Finding, Side};
+
 /// Registered once.
 #[derive(Clone)]
 pub struct Metrics {
@@ -11,6 +13,8 @@ pub struct Metrics {
     batch: Histogram,
     reloads: IntCounterVec,
     drift: GaugeVec,
+    rule_departure: GaugeVec,
+    rule_ratio: GaugeVec,
 }
 
 impl Metrics {
@@ -51,17 +55,35 @@ impl Metrics {
             ),
             &["label"],
         )?;
+        let rule_departure = GaugeVec::new(
+            Opts::new(
+                "vigie_classifier_rule_departure",
+                "1 where a rule hits significantly more comments than in its history, -1 where fewer, 0 where neither.",
+            ),
+            &["rule"],
+        )?;
+        let rule_ratio = GaugeVec::new(
+            Opts::new(
+                "vigie_classifier_rule_rate_ratio",
+                "Comments that a rule hit in the current window over those that its history lets expect.",
+            ),
+            &["rule"],
+        )?;
         registry.register(Box::new(verdicts.clone()))?;
         registry.register(Box::new(latency.clone()))?;
         registry.register(Box::new(batch.clone()))?;
         registry.register(Box::new(reloads.clone()))?;
         registry.register(Box::new(drift.clone()))?;
+        registry.register(Box::new(rule_departure.clone()))?;
+        registry.register(Box::new(rule_ratio.clone()))?;
         Ok(Self {
             verdicts,
             latency,
             batch,
             reloads,
             drift,
+            rule_departure,
+            rule_ratio,
         })
     }
 
@@ -83,6 +105,25 @@ impl Metrics {
         for (label, index) in indices {
             self.drift.with_label_values(&[label.as_str()]).set(index);
         }
+    }
+
+    /// What the last look at the rates of rules found. The labels are the rules of the packs.
+    pub fn rates<'a>(&self, findings: impl Iterator<Item = (&'a str, Finding)>) {
+        for (rule, finding) in findings {
+            let departure = match finding.departs {
+                Some(Side::More) => 1.0,
+                Some(Side::Fewer) => -1.0,
+                None => 0.0,
+            };
+            self.rule_departure.with_label_values(&[rule]).set(departure);
+            self.rule_ratio.with_label_values(&[rule]).set(finding.ratio);
+        }
+    }
+
+    /// Other rules are in force: what was said of the earlier ones holds no more.
+    pub fn forget_rates(&self) {
+        self.rule_departure.reset();
+        self.rule_ratio.reset();
     }
 
     /// Changed rule packs were loaded, or refused.

@@ -18,6 +18,7 @@ use crate::engine::Engine;
 use crate::explain::{Allowance, is_wanted};
 use crate::metrics::Metrics;
 use crate::packs::Packs;
+use crate::watch::{self, RateWatch};
 
 /// The handler of the consumer loop.
 pub struct Classifier {
@@ -27,6 +28,7 @@ pub struct Classifier {
     metrics: Metrics,
     /// None where the model has no reference.
     drift: Option<DriftMeter>,
+    rates: RateWatch,
     /// None where nothing is explained.
     allowance: Option<Arc<Mutex<Allowance>>>,
 }
@@ -37,6 +39,7 @@ impl Classifier {
     pub fn new(runtime: Runtime, engine: Arc<Engine>, packs: Packs, metrics: Metrics, explain: bool) -> Self {
         Self {
             drift: engine.scorer().manifest().drift.as_ref().map(DriftMeter::new),
+            rates: RateWatch::open(runtime.data_dir.join(watch::FILE), &engine.rulebook(), metrics.clone()),
             allowance: explain.then(|| Arc::new(Mutex::new(Allowance::new(Instant::now())))),
             runtime,
             engine,
@@ -54,6 +57,12 @@ impl Classifier {
         }
     }
 
+    /// Deletions say nothing about the rules.
+    fn watch_rules(&mut self, verdicts: &[(usize, Verdict)]) {
+        let living = verdicts.iter().filter(|(_, verdict)| verdict.comment.deleted.is_none());
+        self.rates.observe(living.map(|(_, verdict)| verdict.rules.as_slice()));
+    }
+
     fn reload_packs(&mut self) {
         match self.packs.changed() {
             None => {}
@@ -63,6 +72,7 @@ impl Classifier {
                     to = rulebook.version(),
                     "changed rule packs are in force"
                 );
+                self.rates.follow(&rulebook);
                 self.engine.replace_rulebook(rulebook);
                 self.metrics.reloaded(true);
             }
@@ -181,11 +191,13 @@ impl Handler for Classifier {
         let verdicts = self.judge(comments, &mut rejected).await;
         self.publish(&verdicts, &mut rejected).await?;
         self.watch_scores(&verdicts);
+        self.watch_rules(&verdicts);
         Ok(rejected)
     }
 
     async fn idle(&mut self) -> anyhow::Result<()> {
         self.reload_packs();
+        self.rates.idle();
         Ok(())
     }
 }

@@ -207,6 +207,8 @@ async fn borderline_comments_are_explained_and_the_scores_watched() -> anyhow::R
             .find_map(|line| line.strip_prefix("vigie_classifier_score_drift{label=\"abusive\"} "));
         let drift: f64 = drift.ok_or_else(|| anyhow::anyhow!("no drift in:\n{metrics}"))?.parse()?;
         assert!(drift > 0.25, "nothing but thanks is no ordinary audience: {drift}");
+        let rates = std::fs::read_to_string(runtime.data_dir.join("rule-rates.json"))?;
+        assert!(rates.contains("essai/rascal"), "the first window of the rules is kept: {rates}");
     }
     Ok(())
 }
