@@ -8,6 +8,8 @@ r"""Freezes the score distribution of a model on ordinary comments in its manife
 Standard input: verdicts as `vigie classify` writes them, made with that model and no other. A deployment whose comments differ from
 these does the same with a month of its own, exported from before a change: what is measured is the change since then.
 
+A comment that the first stage lets go has a score for `abusive` alone: it counts there and nowhere else, as in the service.
+
 Per label: up to nine edges between ten bins of about equal counts, and the share of the comments in each bin. Scores have four
 decimals; an edge lies half a step below one, so that no score stands on an edge. Shares are (count + 0.5) / (comments + bins / 2), as
 in services/classifier/src/drift.rs, so that none is 0. Written between two markers; the same input gives the same bytes.
@@ -40,7 +42,7 @@ def section(verdicts, source):
     labels = sorted({label for verdict in verdicts for label in verdict["scores"]})
     lines = [BEGIN, "[drift]", f"comments = {len(verdicts)}", f"source = {json.dumps(source, ensure_ascii=False)}"]
     for label in labels:
-        edges, shares = reference([verdict["scores"][label] for verdict in verdicts])
+        edges, shares = reference([verdict["scores"][label] for verdict in verdicts if label in verdict["scores"]])
         lines += [f"[drift.labels.{label}]"]
         lines += ["edges = [" + ", ".join(f"{edge:.5f}" for edge in edges) + "]"]
         lines += ["shares = [" + ", ".join(f"{share:.5f}" for share in shares) + "]"]

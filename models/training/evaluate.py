@@ -41,7 +41,7 @@ class Scored:
         manifest = tomllib.loads((directory / "manifest.toml").read_text(encoding="utf-8"))
         network = Network(directory, manifest)
         self.name, self.labels = manifest["name"], {label["label"]: label for label in manifest["labels"]}
-        self.heads, self.thresholds = manifest["heads"], manifest["thresholds"]["balanced"]
+        self.heads, self.thresholds = network.heads, manifest["thresholds"]["balanced"]
         self.validation, self.written = Corpus(validation_files, network), Corpus(written_files, network, is_held_out)
 
     def scores(self, corpus, label):
@@ -100,7 +100,7 @@ def report(models):
     sets = [(file, "validation") for file in sorted(set(first.validation.files))] + [(file, "written") for file in sorted(set(first.written.files))]
     for file, kind in [*sets, ("written_", "written")]:
         values = (validation if kind == "validation" else written)[:, place]
-        chosen = of_file(getattr(first, kind), lambda own, file=file: own.startswith(file)) & ~np.isnan(values)
+        chosen = of_file(getattr(first, kind), lambda own, file=file: own == file or (file == "written_" and own.startswith(file))) & ~np.isnan(values)
         if len(set(values[chosen])) > 1:
             shown = "all written lines kept aside" if file == "written_" else file
             lines.append(area_row(shown, [model.scores(getattr(model, kind), "abusive")[chosen] for model in models], values[chosen]))

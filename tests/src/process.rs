@@ -23,7 +23,7 @@ pub fn config(data: &Path) -> anyhow::Result<Config> {
     config.data.dir = data.to_owned();
     "127.0.0.1:0".clone_into(&mut config.server.listen);
     config.classifier.rules = root().join("rules");
-    config.classifier.model = root().join("models/abuse-fr-e5");
+    config.classifier.model = root().join("models/abuse-fr-acts");
     config.classifier.onnxruntime = onnxruntime()?;
     config.accounts.push(generic_account(crate::comments::ACCOUNT));
     Ok(config)

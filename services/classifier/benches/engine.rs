@@ -39,7 +39,7 @@ fn judge(criterion: &mut Criterion) {
     let comments: Vec<Comment> = TEXTS.iter().cycle().take(64).map(|text| sample_comment(text)).collect();
     let mut group = criterion.benchmark_group("judge");
     group.throughput(Throughput::Elements(comments.len() as u64)).sample_size(10);
-    for model in ["abuse-fr-e5", "abuse-fr-use"] {
+    for model in ["abuse-fr-acts", "abuse-fr-e5", "abuse-fr-use"] {
         let config = Config {
             rules: concat!(env!("CARGO_MANIFEST_DIR"), "/../../rules").into(),
             model: testing::model(model),

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use vigie_domain::policy::Threshold;
 use vigie_domain::{AccountId, Comment, CommentId, Explanation, Policy, Reason, Route, RuleHit, ScoreLabel, Scores, Verdict, VerdictId};
 use vigie_rulebook::{Rulebook, Scope};
-use vigie_scorer::{Input, Manifest, Scored, Scorer, ScorerError};
+use vigie_scorer::{Cascade, Input, Manifest, Scored, Scorer, ScorerError};
 
 use crate::routing::{Automation, LanguageFit, Reading, RouteContext, Routing, most_over, route};
 use crate::{audit, explain, language};
@@ -20,6 +20,7 @@ type Draw = Box<dyn Fn(&CommentId) -> f64 + Send + Sync>;
 pub struct Engine {
     rulebook: RwLock<Arc<Rulebook>>,
     scorer: Scorer,
+    cascade: Cascade,
     draw: Draw,
 }
 
@@ -33,10 +34,11 @@ struct Applied {
 impl Engine {
     /// An engine; `draw` gives the audit draw of a comment in [0, 1).
     #[must_use]
-    pub fn new(rulebook: Rulebook, scorer: Scorer, draw: impl Fn(&CommentId) -> f64 + Send + Sync + 'static) -> Self {
+    pub fn new(rulebook: Rulebook, scorer: Scorer, cascade: Cascade, draw: impl Fn(&CommentId) -> f64 + Send + Sync + 'static) -> Self {
         Self {
             rulebook: RwLock::new(Arc::new(rulebook)),
             scorer,
+            cascade,
             draw: Box::new(draw),
         }
     }
@@ -72,19 +74,22 @@ impl Engine {
                 parent: comment.context.parent_text.as_deref(),
             })
             .collect();
-        let mut scored = self.scorer.score_covered(&inputs)?.into_iter();
+        let read: Vec<(Option<&'static str>, Vec<RuleHit>)> = living.iter().map(|comment| read(comment, &rulebook)).collect();
+        // What a rule finds is never let go: whether the model agrees is a question to the network.
+        let cascade = |place: usize| if read[place].1.is_empty() { self.cascade } else { Cascade::Off };
+        let scored = self.scorer.judge(&inputs, cascade)?;
+        let mut found = read.into_iter().zip(scored);
         let mut applied: BTreeMap<AccountId, Applied> = BTreeMap::new();
         let mut verdicts = Vec::with_capacity(comments.len());
         for comment in comments {
             let applied = applied
                 .entry(comment.account.clone())
                 .or_insert_with_key(|account| self.apply(policy(account)));
-            let verdict = match (&comment.deleted, &mut scored) {
-                (Some(_), _) => self.judge_deleted(comment, applied, &rulebook),
-                (None, scored) => {
-                    let scored = scored.next().expect("the scorer gives one score per text");
-                    self.judge_one(comment, scored, applied, &rulebook)
-                }
+            let verdict = if comment.deleted.is_some() {
+                self.judge_deleted(comment, applied, &rulebook)
+            } else {
+                let ((language, hits), scored) = found.next().expect("the scorer gives one score per text");
+                self.judge_one(comment, language, hits, scored, applied, &rulebook)
             };
             verdicts.push(verdict);
         }
@@ -95,6 +100,21 @@ impl Engine {
     #[must_use]
     pub fn thresholds(&self, policy: &Policy) -> BTreeMap<ScoreLabel, Threshold> {
         thresholds(self.scorer.manifest(), policy)
+    }
+
+    /// Whether scores come from the first stage of the cascade, which scores one label.
+    #[must_use]
+    pub fn was_let_go(&self, scores: &Scores) -> bool {
+        scores.0.len() == 1 && self.scorer.manifest().labels.len() > 1
+    }
+
+    /// Scores of the first stage with 0 for every label that only the network scores, so that figures count what was let go.
+    pub(crate) fn complete_scores(&self, scores: &mut Scores) {
+        if self.was_let_go(scores) {
+            for label in &self.scorer.manifest().labels {
+                scores.0.entry(label.label).or_insert(0.0);
+            }
+        }
     }
 
     /// The words that moved the score that a verdict is most about; none where no word stands out, or the text is too long. Costs at
@@ -129,9 +149,15 @@ impl Engine {
         }
     }
 
-    fn judge_one(&self, comment: Comment, scored: Scored, applied: &Applied, rulebook: &Rulebook) -> Verdict {
-        let language = language::detect(&comment.text);
-        let hits = rulebook.matches(&comment.text, &scope(&comment, language));
+    fn judge_one(
+        &self,
+        comment: Comment,
+        language: Option<&str>,
+        hits: Vec<RuleHit>,
+        scored: Scored,
+        applied: &Applied,
+        rulebook: &Rulebook,
+    ) -> Verdict {
         let context = route_context(self.scorer.manifest(), &comment, language, scored.complete);
         let routing = route(&hits, &scored.scores, &applied.policy, &applied.thresholds, &context);
         let audit = audit::audit(&applied.policy, &scored.scores, (self.draw)(&comment.id));
@@ -192,6 +218,12 @@ impl Engine {
             explanation: None,
         }
     }
+}
+
+/// The language of a comment, and what the rules find in it.
+fn read(comment: &Comment, rulebook: &Rulebook) -> (Option<&'static str>, Vec<RuleHit>) {
+    let language = language::detect(&comment.text);
+    (language, rulebook.matches(&comment.text, &scope(comment, language)))
 }
 
 /// As [`Engine::thresholds`].

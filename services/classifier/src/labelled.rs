@@ -71,7 +71,10 @@ impl Batch {
 
     fn judge(&mut self, file: &str, engine: &Engine, policy: &Arc<Policy>, evaluation: &mut Evaluation) -> anyhow::Result<u64> {
         self.bytes = 0;
-        let verdicts = engine.judge(std::mem::take(&mut self.comments), |_| Arc::clone(policy))?;
+        let mut verdicts = engine.judge(std::mem::take(&mut self.comments), |_| Arc::clone(policy))?;
+        for verdict in &mut verdicts {
+            engine.complete_scores(&mut verdict.scores);
+        }
         let mut judged = 0;
         for ((line, truth), verdict) in self.truths.drain(..).zip(&verdicts) {
             evaluation.add(file, &truth, verdict).map_err(|error| InvalidLine {

@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 use vigie_domain::{CommentId, Topic};
 use vigie_rulebook::Rulebook;
 use vigie_runtime::{Runtime, Started, consume};
-use vigie_scorer::Scorer;
+use vigie_scorer::{Cascade, Scorer};
 
 pub use engine::Engine;
 
@@ -51,6 +51,8 @@ pub struct Config {
     pub threads: usize,
     /// Comments judged together at most: more is a little faster, less answers sooner.
     pub batch_records_max: usize,
+    /// Whether the first stage of the model, where it has one, lets the clearly harmless go without asking the network.
+    pub cascade: bool,
     /// Whether comments that the model sends to a person come with the words that moved its score, 2 a second at most.
     pub explain: bool,
 }
@@ -59,10 +61,11 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             rules: PathBuf::from("rules"),
-            model: PathBuf::from("models/abuse-fr-e5"),
+            model: PathBuf::from("models/abuse-fr-acts"),
             onnxruntime: PathBuf::from("deploy/.cache/onnxruntime/1.24.4/libonnxruntime.so"),
             threads: 0,
             batch_records_max: 32,
+            cascade: true,
             explain: true,
         }
     }
@@ -82,13 +85,17 @@ impl Config {
         Ok(Scorer::open(&self.onnxruntime, &self.model, threads)?)
     }
 
+    const fn stages(&self) -> Cascade {
+        if self.cascade { Cascade::On } else { Cascade::Off }
+    }
+
     /// An engine for offline use; `draw` as in [`Engine::new`], [`audit::keyless_draw`] where there is no key.
     ///
     /// # Errors
     /// A rule pack, the model or ONNX Runtime cannot be used.
     pub fn open_engine(&self, draw: impl Fn(&CommentId) -> f64 + Send + Sync + 'static) -> anyhow::Result<Engine> {
         let rulebook = Rulebook::load(&self.rules).with_context(|| no_rules(&self.rules))?;
-        Ok(Engine::new(rulebook, self.open_scorer()?, draw))
+        Ok(Engine::new(rulebook, self.open_scorer()?, self.stages(), draw))
     }
 }
 
@@ -114,7 +121,7 @@ pub async fn start(config: Config, runtime: Runtime) -> anyhow::Result<Started> 
     let opening = config.clone();
     let (packs, engine) = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
         let (packs, rulebook) = packs::Packs::open(&opening.rules).with_context(|| no_rules(&opening.rules))?;
-        let engine = Engine::new(rulebook, opening.open_scorer()?, move |id| keys.audit_draw(id));
+        let engine = Engine::new(rulebook, opening.open_scorer()?, opening.stages(), move |id| keys.audit_draw(id));
         Ok((packs, Arc::new(engine)))
     })
     .await

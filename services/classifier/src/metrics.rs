@@ -1,6 +1,6 @@
 //! The metrics of the classifier.
 
-use prometheus::{GaugeVec, Histogram, HistogramOpts, IntCounterVec, Opts, Registry};
+use prometheus::{GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
 use vigie_domain::{Route, ScoreLabel, Verdict};
 
 use crate::rates::{Finding, Side};
@@ -9,6 +9,7 @@ use crate::rates::{Finding, Side};
 #[derive(Clone)]
 pub struct Metrics {
     verdicts: IntCounterVec,
+    let_go: IntCounter,
     latency: Histogram,
     batch: Histogram,
     reloads: IntCounterVec,
@@ -30,6 +31,10 @@ impl Metrics {
         for route in Route::ALL {
             verdicts.with_label_values(&[route.as_str()]);
         }
+        let let_go = IntCounter::new(
+            "vigie_classifier_let_go_total",
+            "Comments that the first stage of the model let go as clearly harmless, without asking the network.",
+        )?;
         let latency = Histogram::with_opts(
             HistogramOpts::new(
                 "vigie_classifier_latency_seconds",
@@ -70,6 +75,7 @@ impl Metrics {
             &["rule"],
         )?;
         registry.register(Box::new(verdicts.clone()))?;
+        registry.register(Box::new(let_go.clone()))?;
         registry.register(Box::new(latency.clone()))?;
         registry.register(Box::new(batch.clone()))?;
         registry.register(Box::new(reloads.clone()))?;
@@ -78,6 +84,7 @@ impl Metrics {
         registry.register(Box::new(rule_ratio.clone()))?;
         Ok(Self {
             verdicts,
+            let_go,
             latency,
             batch,
             reloads,
@@ -98,6 +105,11 @@ impl Metrics {
         let waited = jiff::Timestamp::now().duration_since(verdict.comment.collected_at).as_secs_f64();
         // Clocks of two machines may differ: a negative wait is none.
         self.latency.observe(waited.max(0.0));
+    }
+
+    /// The first stage let `comments` go.
+    pub fn let_go(&self, comments: u64) {
+        self.let_go.inc_by(comments);
     }
 
     /// How far the latest scores are from the reference.

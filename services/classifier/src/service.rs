@@ -49,6 +49,11 @@ impl Classifier {
     }
 
     fn watch_scores(&mut self, verdicts: &[(usize, Verdict)]) {
+        let let_go = verdicts
+            .iter()
+            .filter(|(_, verdict)| self.engine.was_let_go(&verdict.scores))
+            .count();
+        self.metrics.let_go(let_go as u64);
         if let Some(drift) = &mut self.drift {
             for (_, verdict) in verdicts {
                 drift.observe(&verdict.scores);

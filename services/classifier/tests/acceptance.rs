@@ -26,7 +26,7 @@ fn comments() -> Vec<(&'static str, &'static str)> {
 fn verdicts(texts: &[&str]) -> Result<Vec<Verdict>, Box<dyn std::error::Error>> {
     let config = Config {
         rules: concat!(env!("CARGO_MANIFEST_DIR"), "/../../rules").into(),
-        model: testing::model("abuse-fr-e5"),
+        model: testing::model("abuse-fr-acts"),
         onnxruntime: testing::library(),
         threads: 2,
         ..Config::default()

@@ -85,6 +85,36 @@ fn one_verdict_a_line_in_order_however_long_the_input() -> Outcome {
 }
 
 #[test]
+fn what_the_first_stage_lets_go_is_kept_and_drawn_for_the_audit() -> Outcome {
+    let engine = |cascade| {
+        let config = Config {
+            rules: concat!(env!("CARGO_MANIFEST_DIR"), "/../../rules").into(),
+            model: testing::model("abuse-fr-acts"),
+            onnxruntime: testing::library(),
+            threads: 2,
+            cascade,
+            ..Config::default()
+        };
+        config.open_engine(audit::keyless_draw)
+    };
+    let texts = [
+        "Magnifique exposition, merci au musée !",
+        "Le guide est un connard",
+        "Merci, on va tous vous buter",
+    ];
+    let input: String = texts.iter().map(|text| format!("{}\n", json!({ "text": text }))).collect();
+    let with = run(&engine(true)?, input.as_bytes(), OnInvalid::Stop)?.verdicts;
+    let without = run(&engine(false)?, input.as_bytes(), OnInvalid::Stop)?.verdicts;
+    assert_eq!((with[0].scores.0.len(), with[0].route), (1, Route::Keep));
+    assert_eq!(without[0].route, Route::Keep);
+    assert!(with[0].audit.probability > 0.0);
+    assert_eq!(with[0].audit, without[0].audit);
+    assert_eq!(with[1..], without[1..], "what goes on is judged as without a first stage");
+    assert!(with[1..].iter().all(|verdict| verdict.route != Route::Keep));
+    Ok(())
+}
+
+#[test]
 fn explanations_name_the_words_and_cost_little() -> Outcome {
     let engine = engine()?;
     let mut texts = vec![
@@ -227,7 +257,7 @@ fn a_verdict_has_every_field_of_the_contract() -> Outcome {
             .as_f64()
             .is_some_and(|probability| probability > 0.0)
     );
-    assert!(verdict["model"].as_str().is_some_and(|model| model.starts_with("abuse-fr-use@1+")));
+    assert!(verdict["model"].as_str().is_some_and(|model| model.starts_with("abuse-fr-use@2+")));
     Ok(())
 }
 

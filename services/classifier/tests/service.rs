@@ -40,7 +40,7 @@ fn config(dir: &Path) -> std::io::Result<Config> {
     std::fs::write(rules.join("essai.toml"), PACK)?;
     Ok(Config {
         rules,
-        model: testing::model("abuse-fr-e5"),
+        model: testing::model("abuse-fr-acts"),
         onnxruntime: testing::library(),
         threads: 1,
         ..Config::default()

@@ -22,7 +22,7 @@ fn score(criterion: &mut Criterion) {
     let inputs: Vec<Input<'_>> = TEXTS.iter().cycle().take(64).map(|text| Input { text, parent: None }).collect();
     let mut group = criterion.benchmark_group("score");
     group.throughput(Throughput::Elements(inputs.len() as u64)).sample_size(10);
-    for model in ["abuse-fr-e5", "abuse-fr-use"] {
+    for model in ["abuse-fr-acts", "abuse-fr-e5", "abuse-fr-use"] {
         for threads in [1, 2] {
             let scorer = Scorer::open(&testing::library(), &testing::model(model), threads).expect("the model opens");
             group.bench_function(format!("{model}, {threads} threads"), |bencher| {

@@ -1,66 +1,65 @@
-//! From the outputs of the heads to calibrated probabilities per label. Pure.
+//! From the logits of the heads to calibrated probabilities per label. Pure.
 
 use vigie_domain::{ScoreLabel, Scores};
 
-use crate::manifest::{Manifest, OutputKind};
+use crate::first::PREFIX;
+use crate::manifest::Manifest;
 
-/// Probabilities closer than this to 0 or 1 are brought back to it, so that a logit is finite. `calibrate.py` has the same.
-const PROBABILITY_MIN: f64 = 1e-6;
-
-/// The labels of a model over its heads.
+/// The labels of a model over its heads, and over those of its first stage.
 #[derive(Debug, Clone)]
 pub struct Calibration {
-    kind: OutputKind,
-    labels: Vec<(ScoreLabel, f64, Vec<f64>)>,
+    labels: Vec<Line>,
+}
+
+#[derive(Debug, Clone)]
+struct Line {
+    label: ScoreLabel,
+    bias: f64,
+    own: Vec<f64>,
+    first: Vec<f64>,
 }
 
 impl Calibration {
-    /// The labels of a validated manifest.
+    /// The labels of a validated manifest whose first stage has the heads `first`.
     #[must_use]
-    pub fn new(manifest: &Manifest) -> Self {
-        let row = |label: &crate::manifest::Label| {
-            let weights = manifest
-                .heads
-                .iter()
-                .map(|head| label.weights.get(head).copied().unwrap_or(0.0))
-                .collect();
-            (label.label, label.bias, weights)
+    pub fn new(manifest: &Manifest, first: &[String]) -> Self {
+        let line = |label: &crate::manifest::Label| {
+            let weight = |name: &str| label.weights.get(name).copied().unwrap_or(0.0);
+            Line {
+                label: label.label,
+                bias: label.bias,
+                own: manifest.heads.iter().map(|head| weight(head)).collect(),
+                first: first.iter().map(|head| weight(&format!("{PREFIX}{head}"))).collect(),
+            }
         };
         Self {
-            kind: manifest.output.kind,
-            labels: manifest.labels.iter().map(row).collect(),
+            labels: manifest.labels.iter().map(line).collect(),
         }
     }
 
-    /// The scores of one text: per label, the most that any of its windows reaches.
+    /// The scores of one text: per label, the most that any of its windows reaches. `windows` are the logits of the heads, `first` the
+    /// most that the heads of the first stage reach, empty without one.
     #[must_use]
-    pub fn scores<'a>(&self, windows: impl Iterator<Item = &'a [f32]>) -> Scores {
+    pub fn scores(&self, windows: &[Vec<f64>], first: &[f64]) -> Scores {
         let mut scores = Scores::default();
-        for outputs in windows {
-            let logits: Vec<f64> = outputs.iter().map(|output| self.logit(*output)).collect();
-            for (label, bias, weights) in &self.labels {
-                let sum: f64 = weights.iter().zip(&logits).map(|(weight, logit)| weight * logit).sum();
-                let probability = round(1.0 / (1.0 + (-(bias + sum)).exp()));
-                let best = scores.0.entry(*label).or_insert(probability);
+        for line in &self.labels {
+            let constant = line.bias + dot(&line.first, first);
+            for logits in windows {
+                let probability = round(1.0 / (1.0 + (-(constant + dot(&line.own, logits))).exp()));
+                let best = scores.0.entry(line.label).or_insert(probability);
                 *best = best.max(probability);
             }
         }
         scores
     }
+}
 
-    fn logit(&self, output: f32) -> f64 {
-        match self.kind {
-            OutputKind::Logits => f64::from(output),
-            OutputKind::Probabilities => {
-                let probability = f64::from(output).clamp(PROBABILITY_MIN, 1.0 - PROBABILITY_MIN);
-                (probability / (1.0 - probability)).ln()
-            }
-        }
-    }
+fn dot(weights: &[f64], logits: &[f64]) -> f64 {
+    weights.iter().zip(logits).map(|(weight, logit)| weight * logit).sum()
 }
 
 /// Four decimals: more would be noise, and make every record longer.
 #[expect(clippy::cast_possible_truncation, reason = "a probability with four decimals")]
-fn round(probability: f64) -> f32 {
+pub fn round(probability: f64) -> f32 {
     ((probability * 10_000.0).round() / 10_000.0) as f32
 }

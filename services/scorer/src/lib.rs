@@ -5,14 +5,20 @@
 //! of a text depends on the text and the model alone, whatever it is scored together with (see [`manifest::Batching`]). The time
 //! for a text is bounded, whatever its length ([`windows`]).
 //!
+//! [`Scorer::judge`] is the cascade, for models that name a first stage: a small network lets the clearly harmless go with a score for
+//! `abusive` alone (`first`); the rest is read by both and scored from the heads of both. [`Scorer::score`] lets nothing go.
+//!
 //! It does not decide anything, and does not detect languages.
 
 mod batches;
 mod calibration;
 mod error;
+mod first;
 mod library;
 pub mod manifest;
 mod network;
+mod reader;
+mod recent;
 #[doc(hidden)]
 pub mod testing;
 pub mod windows;
@@ -27,15 +33,16 @@ pub use error::ScorerError;
 pub use manifest::{Bundle, Manifest};
 
 use calibration::Calibration;
-use network::Network;
-use windows::{Cutter, Windows};
+use first::Gate;
+use reader::Reader;
+use recent::Recent;
 
 /// What is scored.
 #[derive(Debug, Clone, Copy)]
 pub struct Input<'a> {
     /// The comment.
     pub text: &'a str,
-    /// What it answers; unused by models whose manifest says `context = false`, as the first two do.
+    /// What it answers: read by models whose manifest says `context = true`.
     pub parent: Option<&'a str>,
 }
 
@@ -46,15 +53,40 @@ pub struct Scored {
     pub scores: Scores,
     /// False for a text so long that only parts of it were read.
     pub complete: bool,
+    /// Which stage of the cascade they come from.
+    pub stage: Stage,
+}
+
+/// A stage of the cascade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Let go as clearly harmless, with a score for `abusive` alone.
+    First,
+    /// Read by the network, with a score for every label.
+    Network,
+}
+
+/// Whether the first stage may let comments go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cascade {
+    /// Where the model has a first stage that may.
+    On,
+    /// The network reads everything.
+    Off,
 }
 
 /// One opened model.
 pub struct Scorer {
-    manifest: Manifest,
     version: String,
-    cutter: Cutter,
+    reader: Reader,
+    first: Option<First>,
     calibration: Calibration,
-    network: Network,
+    recent: Recent,
+}
+
+struct First {
+    reader: Reader,
+    gate: Option<Gate>,
 }
 
 impl Scorer {
@@ -63,61 +95,88 @@ impl Scorer {
     /// # Errors
     /// Everything that could fail later, as [`ScorerError`] says.
     pub fn open(library: &Path, model_dir: &Path, threads: usize) -> Result<Self, ScorerError> {
-        let bundle = Bundle::read(model_dir)?;
-        let model = || bundle.manifest.name.clone();
-        if bundle.manifest.context {
-            let message = "it was trained with the parent text (context = true), which this build cannot feed; upgrade vigie".to_owned();
-            return Err(ScorerError::Network { model: model(), message });
-        }
-        let cutter = Cutter::new(&bundle.tokenizer, bundle.manifest.max_tokens)
-            .map_err(|message| ScorerError::Tokenizer { model: model(), message })?;
+        let mut bundle = Bundle::read(model_dir)?;
         let environment = library::environment(library)?;
-        let network = Network::new(&environment, &bundle.network, bundle.manifest.clone(), threads)
-            .map_err(|message| ScorerError::Network { model: model(), message })?;
+        let first = match bundle.first.take().zip(bundle.manifest.first_stage.clone()) {
+            None => None,
+            Some((first, stage)) => Some(First {
+                gate: Gate::new(&stage, &first.manifest.heads),
+                reader: Reader::open(&environment, *first, threads)?,
+            }),
+        };
+        let heads = first.as_ref().map_or(&[][..], |first| &first.reader.manifest().heads);
         Ok(Self {
-            calibration: Calibration::new(&bundle.manifest),
-            manifest: bundle.manifest,
-            version: bundle.version,
-            cutter,
-            network,
+            calibration: Calibration::new(&bundle.manifest, heads),
+            version: bundle.version.clone(),
+            reader: Reader::open(&environment, bundle, threads)?,
+            first,
+            recent: Recent::default(),
         })
     }
 
-    /// The scores of `texts`, in order. Blocking, on at most as many threads as the model was opened with.
+    /// The scores of `texts`, in order, none let go. Blocking, on at most as many threads as the model was opened with.
     ///
     /// # Errors
     /// The tokenizer or the runtime failed.
     pub fn score(&self, texts: &[Input<'_>]) -> Result<Vec<Scores>, ScorerError> {
-        Ok(self.score_covered(texts)?.into_iter().map(|scored| scored.scores).collect())
+        let scored = self.judge(texts, |_| Cascade::Off)?;
+        Ok(scored.into_iter().map(|scored| scored.scores).collect())
     }
 
-    /// As [`Scorer::score`], and whether each text was read whole.
+    /// The scores of `texts`, in order; the first stage may let those go, by their place, that `cascade` says. Blocking as
+    /// [`Scorer::score`].
     ///
     /// # Errors
     /// The tokenizer or the runtime failed.
-    pub fn score_covered(&self, texts: &[Input<'_>]) -> Result<Vec<Scored>, ScorerError> {
-        let failed = |message: String| ScorerError::Run {
-            model: self.manifest.name.clone(),
-            message,
+    pub fn judge(&self, texts: &[Input<'_>], cascade: impl Fn(usize) -> Cascade) -> Result<Vec<Scored>, ScorerError> {
+        let lately = |(place, input): (usize, &Input<'_>)| {
+            let alone = self.stands_alone(input);
+            alone.then(|| self.recent.get(cascade(place), input.text)).flatten()
         };
-        let cut: Vec<Windows> = texts
-            .iter()
-            .map(|input| self.cutter.cut(input.text))
-            .collect::<Result<_, _>>()
-            .map_err(failed)?;
-        let windows: Vec<&[i64]> = cut.iter().flat_map(|text| text.windows.iter().map(Vec::as_slice)).collect();
-        let outputs = self.network.run(&windows).map_err(failed)?;
-        let mut rest = outputs.as_slice();
-        let mut scored = Vec::with_capacity(texts.len());
-        for text in &cut {
-            let (own, others) = rest.split_at(text.windows.len());
-            rest = others;
-            scored.push(Scored {
-                scores: self.calibration.scores(own.iter().map(Vec::as_slice)),
-                complete: text.complete,
+        let mut scored: Vec<Option<Scored>> = texts.iter().enumerate().map(lately).collect();
+        let new: Vec<usize> = (0..texts.len()).filter(|place| scored[*place].is_none()).collect();
+        let inputs: Vec<Input<'_>> = new.iter().map(|place| texts[*place]).collect();
+        let judged = self.judge_new(&inputs, |index| cascade(new[index]))?;
+        for (place, judged) in new.iter().copied().zip(judged) {
+            if self.stands_alone(&texts[place]) {
+                self.recent.put(cascade(place), texts[place].text, judged.clone());
+            }
+            scored[place] = Some(judged);
+        }
+        Ok(scored.into_iter().flatten().collect())
+    }
+
+    fn judge_new(&self, texts: &[Input<'_>], cascade: impl Fn(usize) -> Cascade) -> Result<Vec<Scored>, ScorerError> {
+        let first: Vec<Vec<f64>> = match &self.first {
+            None => vec![Vec::new(); texts.len()],
+            Some(first) => first.reader.read(texts)?.iter().map(reader::Reading::most).collect(),
+        };
+        let gate = self.first.as_ref().and_then(|first| first.gate.as_ref());
+        let let_go = |place: usize| {
+            let may = cascade(place) == Cascade::On && self.stands_alone(&texts[place]);
+            let abusive = gate.filter(|_| may)?.lets_go(texts[place].text, &first[place])?;
+            Some(Scored {
+                scores: Scores(BTreeMap::from([(ScoreLabel::Abusive, calibration::round(abusive))])),
+                complete: true,
+                stage: Stage::First,
+            })
+        };
+        let mut scored: Vec<Option<Scored>> = (0..texts.len()).map(let_go).collect();
+        let left: Vec<usize> = (0..texts.len()).filter(|place| scored[*place].is_none()).collect();
+        let inputs: Vec<Input<'_>> = left.iter().map(|place| texts[*place]).collect();
+        for (place, reading) in left.into_iter().zip(self.reader.read(&inputs)?) {
+            scored[place] = Some(Scored {
+                scores: self.calibration.scores(&reading.windows, &first[place]),
+                complete: reading.complete,
+                stage: Stage::Network,
             });
         }
-        Ok(scored)
+        Ok(scored.into_iter().flatten().collect())
+    }
+
+    /// Whether the model reads the text alone.
+    fn stands_alone(&self, input: &Input<'_>) -> bool {
+        !self.manifest().context || input.parent.is_none_or(|parent| parent.trim().is_empty())
     }
 
     /// `name@version+digest`, as verdicts name it.
@@ -129,13 +188,13 @@ impl Scorer {
     /// What the manifest says.
     #[must_use]
     pub const fn manifest(&self) -> &Manifest {
-        &self.manifest
+        self.reader.manifest()
     }
 
     /// The thresholds of a caution level. Those of `vulgar`, `criticism` and `counter-speech` say from which score a comment counts
     /// as protected speech.
     #[must_use]
     pub fn thresholds(&self, caution: Caution) -> BTreeMap<ScoreLabel, Threshold> {
-        self.manifest.thresholds_of(caution)
+        self.manifest().thresholds_of(caution)
     }
 }

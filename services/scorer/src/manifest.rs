@@ -12,6 +12,7 @@ use vigie_domain::policy::{Caution, Threshold};
 use vigie_domain::{ScoreLabel, sha256_hex};
 
 use crate::error::ScorerError;
+use crate::first::PREFIX;
 
 /// The layout of manifests that this build reads.
 pub const SCHEMA: &str = "model/1";
@@ -56,6 +57,9 @@ pub struct Manifest {
     pub labels: Vec<Label>,
     /// Thresholds per caution level and label.
     pub thresholds: BTreeMap<Caution, BTreeMap<ScoreLabel, Threshold>>,
+    /// The first stage of the cascade; without it the network reads everything alone.
+    #[serde(default)]
+    pub first_stage: Option<FirstStage>,
     /// How the scores of ordinary comments are distributed; without it nobody can say whether they drift.
     #[serde(default)]
     pub drift: Option<Drift>,
@@ -85,6 +89,9 @@ impl Manifest {
 pub struct Example {
     /// The text.
     pub text: String,
+    /// What it answers.
+    #[serde(default)]
+    pub parent: Option<String>,
     /// Some of its scores.
     pub scores: BTreeMap<ScoreLabel, f32>,
 }
@@ -166,6 +173,43 @@ pub struct Label {
     pub auc: Option<f64>,
 }
 
+/// A smaller model whose heads help to score, named `first:HEAD` among the weights of a label, and which may let texts go.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FirstStage {
+    /// Folder of the model, beside this one's.
+    pub model: String,
+    /// Hash of its network, in lower-case hexadecimal: with another one the weights would mean nothing.
+    pub network_sha256: String,
+    /// When it lets a text go, as `models/training/cascade.py` wrote it; never where absent.
+    #[serde(default)]
+    pub let_go: Option<LetGo>,
+}
+
+/// A text is let go where `bias + Σ weight · logit(head of the first stage)` is below `below`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LetGo {
+    /// Weight per head of the first stage; heads that are absent weigh nothing.
+    pub weights: BTreeMap<String, f64>,
+    /// Constant term.
+    pub bias: f64,
+    /// The cut.
+    pub below: f64,
+    /// From the value to the logit of `abusive`.
+    pub abusive: Line,
+}
+
+/// A straight line.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Line {
+    /// Slope.
+    pub slope: f64,
+    /// Value at 0.
+    pub bias: f64,
+}
+
 /// The distribution of the scores on ordinary comments, as `models/training/drift.py` froze it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -199,6 +243,8 @@ pub struct Bundle {
     pub network: Vec<u8>,
     /// Bytes of the tokenizer.
     pub tokenizer: Vec<u8>,
+    /// The first stage, where there is one.
+    pub first: Option<Box<Bundle>>,
 }
 
 impl Bundle {
@@ -222,14 +268,56 @@ impl Bundle {
         manifest.validate(&model).map_err(refuse)?;
         let network = read_checked(&model, dir, &manifest.files.network)?;
         let tokenizer = read_checked(&model, dir, &manifest.files.tokenizer)?;
+        let mut first = None;
+        if let Some(stage) = &manifest.first_stage {
+            let bundle = read_first(dir, stage).map_err(|error| match error {
+                FirstError::Own(message) => refuse(message),
+                FirstError::Its(error) => *error,
+            })?;
+            manifest.validate_first(stage, &bundle.manifest.heads).map_err(refuse)?;
+            first = Some(Box::new(bundle));
+        }
         let version = format!("{}@{}+{}", manifest.name, manifest.version, &sha256_hex(&content)[..12]);
         Ok(Self {
             manifest,
             version,
             network,
             tokenizer,
+            first,
         })
     }
+}
+
+/// What is wrong with a first stage: what the manifest that names it says, or the stage itself.
+enum FirstError {
+    Own(String),
+    Its(Box<ScorerError>),
+}
+
+/// The first stage, from the folder beside `dir`.
+fn read_first(dir: &Path, stage: &FirstStage) -> Result<Bundle, FirstError> {
+    if Path::new(&stage.model).file_name().is_none_or(|name| name != stage.model.as_str()) {
+        return Err(FirstError::Own(format!(
+            "first_stage: `{}` must be the name of a folder beside this one",
+            stage.model
+        )));
+    }
+    // A model that is given as `.` has no parent that a path would show.
+    let beside = dir.join("..").join(&stage.model);
+    let bundle = Bundle::read(&beside).map_err(|error| FirstError::Its(Box::new(error)))?;
+    if bundle.first.is_some() {
+        return Err(FirstError::Own(format!(
+            "first_stage: `{}` has a first stage itself; take one without",
+            stage.model
+        )));
+    }
+    if bundle.manifest.files.network.sha256 != stage.network_sha256 {
+        return Err(FirstError::Own(format!(
+            "first_stage: the network of `{}` is another one than this model was fitted with; take both folders from the same release",
+            stage.model
+        )));
+    }
+    Ok(bundle)
 }
 
 fn read(model: &str, path: &Path) -> Result<Vec<u8>, ScorerError> {
@@ -291,6 +379,29 @@ impl Manifest {
         self.validate_drift()
     }
 
+    /// Checks what is said of the heads of the first stage.
+    fn validate_first(&self, stage: &FirstStage, heads: &[String]) -> Result<(), String> {
+        let first = |name: &str| heads.iter().any(|head| head == name);
+        let named = |name: &String| name.strip_prefix(PREFIX).is_some_and(|head| !first(head));
+        if let Some(name) = self.labels.iter().flat_map(|label| label.weights.keys()).find(|name| named(name)) {
+            return Err(format!(
+                "labels: `{name}` is no head of the first stage; its heads: {}",
+                heads.join(", ")
+            ));
+        }
+        let Some(rule) = &stage.let_go else { return Ok(()) };
+        if let Some(name) = rule.weights.keys().find(|name| !first(name)) {
+            return Err(format!(
+                "first_stage.let_go: `{name}` is no head of the first stage; run `models/training/cascade.py` again"
+            ));
+        }
+        let numbers = [rule.bias, rule.below, rule.abusive.slope, rule.abusive.bias];
+        if numbers.iter().chain(rule.weights.values()).any(|number| !number.is_finite()) {
+            return Err("first_stage.let_go: every number must be finite; run `models/training/cascade.py` again".to_owned());
+        }
+        Ok(())
+    }
+
     fn validate_labels(&self) -> Result<(), String> {
         let heads: BTreeSet<&str> = self.heads.iter().map(String::as_str).collect();
         if heads.is_empty() || heads.len() != self.heads.len() {
@@ -305,7 +416,8 @@ impl Manifest {
             if label.weights.is_empty() || !label.bias.is_finite() || label.weights.values().any(|weight| !weight.is_finite()) {
                 return Err(format!("label `{name}` needs a finite bias and at least one finite weight"));
             }
-            if let Some(head) = label.weights.keys().find(|head| !heads.contains(head.as_str())) {
+            let known = |head: &str| heads.contains(head) || (self.first_stage.is_some() && head.starts_with(PREFIX));
+            if let Some(head) = label.weights.keys().find(|head| !known(head)) {
                 return Err(format!(
                     "label `{name}` weighs the head `{head}`, which the network does not have; heads: {}",
                     self.heads.join(", ")

@@ -3,6 +3,9 @@
 //! A text of at most [`WHOLE_BYTES_MAX`] bytes is read from end to end, in windows that overlap by a quarter, as long as that takes
 //! at most [`WINDOWS_MAX`] windows (about 1,500 tokens, 6,000 characters of French). Of what is longer, the beginning, the end and
 //! evenly spaced places between them are read, and the result says that it is not complete. The rulebook reads every text whole.
+//!
+//! Where a model reads what a comment answers, that text follows the comment in the same window, as far as there is room: a comment
+//! that fills a window by itself says enough. `models/training/inputs.py` lays out the same.
 
 use tokenizers::Tokenizer;
 
@@ -11,6 +14,12 @@ pub const WINDOWS_MAX: usize = 32;
 
 /// Texts of more bytes are not even tokenised whole.
 pub const WHOLE_BYTES_MAX: usize = 16 * 1024;
+
+/// At most this many tokens of what a comment answers, and no fewer than [`PARENT_TOKENS_MIN`]; of the rest of it nothing is read.
+pub const PARENT_TOKENS_MAX: usize = 32;
+const PARENT_TOKENS_MIN: usize = 4;
+/// More bytes than that many tokens have, but for text that no person writes.
+const PARENT_BYTES_MAX: usize = 1024;
 
 const EDGE_BYTES: usize = 4 * 1024;
 const SAMPLE_BYTES: usize = 512;
@@ -62,11 +71,11 @@ impl Cutter {
         })
     }
 
-    /// The windows of `text`; at least one, even of an empty text.
+    /// The windows of `text`; at least one, even of an empty text. `parent`, what it answers, is read where the text is one window.
     ///
     /// # Errors
     /// What the tokenizer library says.
-    pub fn cut(&self, text: &str) -> Result<Windows, String> {
+    pub fn cut(&self, text: &str, parent: Option<&str>) -> Result<Windows, String> {
         let pieces = pieces(text);
         let mut complete = pieces.len() == 1;
         let mut windows = Vec::new();
@@ -94,7 +103,28 @@ impl Cutter {
                 .map(|index| std::mem::take(&mut windows[index]))
                 .collect();
         }
+        if let (Some(parent), [window]) = (parent, windows.as_mut_slice()) {
+            self.append_parent(window, parent)?;
+        }
         Ok(Windows { windows, complete })
+    }
+
+    /// `<s> comment </s>` to `<s> comment </s></s> parent </s>`, within the longest input.
+    fn append_parent(&self, window: &mut Vec<i64>, parent: &str) -> Result<(), String> {
+        let tokens_max = self.before.len() + self.content_max + self.after.len();
+        let room = tokens_max
+            .saturating_sub(window.len() + 2 * self.after.len())
+            .min(PARENT_TOKENS_MAX);
+        let parent = parent.trim();
+        if room < PARENT_TOKENS_MIN || parent.is_empty() {
+            return Ok(());
+        }
+        let read = &parent[..parent.floor_char_boundary(PARENT_BYTES_MAX)];
+        let encoding = self.tokenizer.encode_fast(read, false).map_err(|error| error.to_string())?;
+        window.extend(&self.after);
+        window.extend(encoding.get_ids().iter().take(room).map(|id| i64::from(*id)));
+        window.extend(&self.after);
+        Ok(())
     }
 }
 

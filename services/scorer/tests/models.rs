@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use vigie_domain::policy::Caution;
 use vigie_domain::{ScoreLabel, Scores};
-use vigie_scorer::{Input, Scorer, ScorerError, testing};
+use vigie_scorer::{Cascade, Input, Scorer, ScorerError, Stage, testing};
 
 const MODELS: [&str; 3] = ["abuse-fr-acts", "abuse-fr-e5", "abuse-fr-use"];
 
@@ -27,7 +27,11 @@ fn scores_are_those_that_the_training_code_computed() -> Result<(), ScorerError>
         let examples = scorer.manifest().examples.clone();
         assert!(examples.len() >= 4, "{name} has no examples");
         for example in examples {
-            let scores = score(&scorer, &example.text)?;
+            let input = Input {
+                text: &example.text,
+                parent: example.parent.as_deref(),
+            };
+            let scores = scorer.score(&[input])?.remove(0);
             for (label, expected) in example.scores {
                 let found = scores.get(label).expect("a label of the manifest");
                 // int8 kernels differ a little between processors.
@@ -86,6 +90,73 @@ fn tells_an_insult_from_praise_and_finds_it_at_the_end_of_a_long_text() -> Resul
 }
 
 #[test]
+fn what_a_comment_answers_is_read_by_models_with_context_alone() -> Result<(), ScorerError> {
+    let (text, parent) = ("Toi, tu vas voir.", "On se retrouve au musée samedi ?");
+    for name in MODELS {
+        let scorer = open(name)?;
+        let context = scorer.manifest().context;
+        let with = |parent: Option<&str>| -> Result<Scores, ScorerError> { Ok(scorer.score(&[Input { text, parent }])?.remove(0)) };
+        assert_eq!(with(None)? != with(Some(parent))?, context, "{name}");
+        assert_eq!(with(None)?, with(Some(" \n"))?, "{name}: an empty parent is none");
+        let huge = "é ".repeat(1 << 19);
+        assert_eq!(with(Some(&huge))?, with(Some(&huge[..4098]))?, "{name}: only the beginning is read");
+        let long = "Une visite qui ne finit pas, salle après salle. ".repeat(20);
+        let answer = |parent| scorer.score(&[Input { text: &long, parent }]);
+        assert_eq!(
+            answer(None)?,
+            answer(Some(parent))?,
+            "{name}: a comment that fills its windows stands alone"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn the_cascade_lets_the_harmless_go_and_nothing_that_answers() -> Result<(), ScorerError> {
+    let scorer = open("abuse-fr-acts")?;
+    let stage = |text: &str, parent: Option<&str>, cascade: Cascade| -> Result<Stage, ScorerError> {
+        Ok(scorer.judge(&[Input { text, parent }], |_| cascade)?.remove(0).stage)
+    };
+    let harmless = "Magnifique exposition, merci au musée !";
+    assert_eq!(stage(harmless, None, Cascade::On)?, Stage::First);
+    assert_eq!(stage(harmless, Some("Avis aux étrangers"), Cascade::On)?, Stage::Network);
+    assert_eq!(stage(harmless, None, Cascade::Off)?, Stage::Network);
+    for text in [
+        "Sale con, crève.",
+        "je vais tous vous tuer",
+        "on sait où tu gares ta voiture",
+        "J'ai envie d'en finir ce soir.",
+    ] {
+        assert_eq!(stage(text, None, Cascade::On)?, Stage::Network, "{text}");
+    }
+    let scored = scorer
+        .judge(
+            &[Input {
+                text: harmless,
+                parent: None,
+            }],
+            |_| Cascade::On,
+        )?
+        .remove(0);
+    assert_eq!(scored.scores.0.len(), 1);
+    assert!(abusive(&scored.scores) < 0.1);
+    Ok(())
+}
+
+#[test]
+fn a_text_that_comes_again_has_the_same_scores() -> Result<(), ScorerError> {
+    let scorer = open("abuse-fr-e5")?;
+    let input = [Input {
+        text: "Deux heures de queue, quelle honte.",
+        parent: None,
+    }];
+    let first = scorer.judge(&input, |_| Cascade::Off)?;
+    assert_eq!(scorer.judge(&input, |_| Cascade::Off)?, first);
+    assert_eq!(scorer.score(&input)?, [first[0].scores.clone()]);
+    Ok(())
+}
+
+#[test]
 fn hostile_texts_get_scores_within_bounds_of_time() -> Result<(), ScorerError> {
     let mebibyte = 1 << 20;
     let texts = [
@@ -101,7 +172,7 @@ fn hostile_texts_get_scores_within_bounds_of_time() -> Result<(), ScorerError> {
     let scorer = open("abuse-fr-e5")?;
     for text in &texts {
         let before = Instant::now();
-        let scored = scorer.score_covered(&[Input { text, parent: None }])?.remove(0);
+        let scored = scorer.judge(&[Input { text, parent: None }], |_| Cascade::Off)?.remove(0);
         assert!(
             before.elapsed() < Duration::from_secs(20),
             "{} bytes took {:?}",
@@ -118,13 +189,12 @@ fn hostile_texts_get_scores_within_bounds_of_time() -> Result<(), ScorerError> {
 fn a_network_that_does_not_fit_its_manifest_is_refused() -> Result<(), Box<dyn std::error::Error>> {
     let changes = [
         ("ids = \"ids\"", "ids = \"tokens\"", "no input `tokens`; it has: ids, mask"),
-        ("name = \"probs\"", "name = \"logits\"", "no output `logits`; it has: probs"),
+        ("name = \"logits\"", "name = \"probs\"", "no output `probs`; it has: logits"),
         (
-            "\"doxx\", \"spam\"]",
-            "\"doxx\", \"spam\", \"extra\"]",
-            "12 columns, the manifest names 13 heads",
+            "\"target-political\"]",
+            "\"target-political\", \"extra\"]",
+            "34 columns, the manifest names 35 heads",
         ),
-        ("context = false", "context = true", "context = true"),
     ];
     for (from, to, words) in changes {
         let dir = tempfile::tempdir()?;

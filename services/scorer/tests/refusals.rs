@@ -77,7 +77,7 @@ fn manifests_that_cannot_be_right_are_refused() -> std::io::Result<()> {
         ("max_tokens = 64", "max_tokens = 2", "max_tokens is 2"),
         ("max_tokens = 64", "max_token = 64", "max_token"),
         ("path = \"model.onnx\"", "path = \"../model.onnx\"", "must be the name of a file"),
-        ("\"toxic\", ", "", "weighs the head `toxic`"),
+        ("\"old:toxic\", ", "", "weighs the head `old:toxic`"),
         ("label = \"hate\"", "label = \"abusive\"", "label `abusive` is there twice"),
         ("[thresholds.careful]", "[thresholds.reckless]", "reckless"),
         (
@@ -172,5 +172,50 @@ fn an_old_or_foreign_library_is_refused() -> std::io::Result<()> {
     check(Scorer::open(&old, &model, 1), &["version 1.15.1", "1.20 or newer"]);
     let foreign = compile(dir.path(), "foreign", "int answer(void) { return 42; }\n")?;
     check(Scorer::open(&foreign, &model, 1), &["not ONNX Runtime"]);
+    Ok(())
+}
+
+/// A model with a first stage needs the folder beside it, and that very network.
+#[test]
+fn a_first_stage_that_is_not_the_one_is_refused() -> std::io::Result<()> {
+    let nowhere = Path::new("/nonexistent/libonnxruntime.so");
+    let dir = tempfile::tempdir()?;
+    let model = dir.path().join("abuse-fr-acts");
+    std::fs::create_dir(&model)?;
+    for file in ["manifest.toml", "model.onnx", "tokenizer.json"] {
+        std::fs::copy(testing::model("abuse-fr-acts").join(file), model.join(file))?;
+    }
+    check(Scorer::open(nowhere, &model, 1), &["abuse-fr-use", "manifest.toml is missing"]);
+    let first = copy(dir.path())?;
+    let manifest = model.join("manifest.toml");
+    let right = std::fs::read_to_string(&manifest)?;
+    let changes = [
+        (
+            "model = \"abuse-fr-use\"",
+            "model = \"../abuse-fr-use\"",
+            "name of a folder beside this one",
+        ),
+        (
+            "network_sha256 = \"",
+            "network_sha256 = \"0",
+            "another one than this model was fitted with",
+        ),
+        ("{ \"old:toxic\" = ", "{ \"toxic\" = ", "`toxic` is no head of the first stage"),
+        (
+            "\"first:old:toxic\"",
+            "\"first:toxic\"",
+            "`first:toxic` is no head of the first stage",
+        ),
+        ("below = ", "below = nan # ", "every number must be finite"),
+    ];
+    for (from, to, words) in changes {
+        assert!(right.contains(from), "{from}");
+        std::fs::write(&manifest, right.replacen(from, to, 1))?;
+        check(Scorer::open(nowhere, &model, 1), &[words]);
+    }
+    std::fs::write(&manifest, &right)?;
+    check(Scorer::open(nowhere, &model, 1), &["/nonexistent/libonnxruntime.so"]);
+    std::fs::write(first.join("tokenizer.json"), "{}")?;
+    check(Scorer::open(nowhere, &model, 1), &["abuse-fr-use", "tokenizer.json has the sha256"]);
     Ok(())
 }

@@ -86,7 +86,7 @@ pub fn score(scorer: &Scorer, comments: Vec<Comment>) -> Result<Vec<Judged>, Sco
             parent: comment.context.parent_text.as_deref(),
         })
         .collect();
-    let scored = scorer.score_covered(&inputs)?;
+    let scored = scorer.judge(&inputs, |_| vigie_scorer::Cascade::Off)?;
     let judged = comments.into_iter().zip(scored).map(|(comment, scored)| Judged {
         language: language::detect(&comment.text).map(str::to_owned),
         comment,

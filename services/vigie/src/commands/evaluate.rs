@@ -37,6 +37,9 @@ pub(crate) struct EvaluateArgs {
     /// Policy, by name: its thresholds are the operating point.
     #[arg(long, default_value = "default", value_name = "POLICY")]
     policy: String,
+    /// Let the first stage of the model answer too, as the service does; what it lets go counts as 0 for all labels but `abusive`.
+    #[arg(long)]
+    cascade: bool,
     /// Configuration file; the defaults where absent.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -61,7 +64,8 @@ pub(crate) fn evaluate(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
         config: args.config.clone(),
         data: None,
     };
-    let config = place.read_for_command()?;
+    let mut config = place.read_for_command()?;
+    config.classifier.cascade = args.cascade;
     let policy = classify::named_policy(&config, &args.policy)?;
     let files = open(&args.data)?;
     if let Some(path) = &args.picture {
