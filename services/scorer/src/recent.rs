@@ -1,7 +1,7 @@
 //! What was said of short texts lately: pages repeat themselves ("Bravo !"), and so do raids.
 //!
 //! A score depends on the text and the model alone, so an answer from here is the answer that would be given anew. Bounded: two
-//! generations of [`GENERATION`] texts of at most [`TEXT_BYTES_MAX`] bytes, a few megabytes; the older is dropped as a whole.
+//! generations of `GENERATION` texts of at most `TEXT_BYTES_MAX` bytes, a few megabytes; the older is dropped as a whole.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -15,7 +15,7 @@ pub const WINDOWS_MAX: usize = 32;
 /// Texts of more bytes are not even tokenised whole.
 pub const WHOLE_BYTES_MAX: usize = 16 * 1024;
 
-/// At most this many tokens of what a comment answers, and no fewer than [`PARENT_TOKENS_MIN`]; of the rest of it nothing is read.
+/// At most this many tokens of what a comment answers, and no fewer than `PARENT_TOKENS_MIN`; of the rest of it nothing is read.
 pub const PARENT_TOKENS_MAX: usize = 32;
 const PARENT_TOKENS_MIN: usize = 4;
 /// More bytes than that many tokens have, but for text that no person writes.
