@@ -47,12 +47,7 @@ fn without_automation(dir: &Path) -> anyhow::Result<PathBuf> {
 /// Decides on the comment shown: the key `letter`, then waits until the decision is acknowledged. Gives the text it was about.
 async fn decide(browser: &Browser, letter: &str) -> anyhow::Result<String> {
     let window = &browser.window;
-    if let Ok(veil) = window.find(By::Css("details.veil")).await
-        && veil.attr("open").await?.is_none()
-    {
-        browser.press("v").await?;
-    }
-    let text = window.find(By::Css("article .text")).await?.text().await?;
+    let text = text_shown(browser).await?;
     let item = item_shown(window).await?;
     label_blind(browser).await?;
     browser.press(letter).await?;
@@ -64,6 +59,17 @@ async fn decide(browser: &Browser, letter: &str) -> anyhow::Result<String> {
     })
     .await?;
     Ok(text)
+}
+
+/// The text of the comment shown, unfolded where it is folded: what is severe, and every blind check.
+async fn text_shown(browser: &Browser) -> anyhow::Result<String> {
+    let window = &browser.window;
+    if let Ok(veil) = window.find(By::Css("details.veil")).await
+        && veil.attr("open").await?.is_none()
+    {
+        browser.press("v").await?;
+    }
+    Ok(window.find(By::Css("article .text")).await?.text().await?)
 }
 
 /// A blind check asks what the comment does: its box is ticked from the keyboard.
@@ -156,7 +162,7 @@ async fn work(browser: &Browser, pictures: &Path, base: &str) -> anyhow::Result<
     let before = item_shown(window).await?;
     browser.press("a").await?;
     browser.reach("said=undone").await?;
-    let back = window.find(By::Css("article .text")).await?.text().await?;
+    let back = text_shown(browser).await?;
     ensure!(
         item_shown(window).await? != before && back == seen[9],
         "undo brings back `{}`, not `{back}`",
