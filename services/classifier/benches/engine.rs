@@ -1,29 +1,40 @@
-//! Comments a second through rules, model and route together, as one core batch of 64, on the cases below; and the time that the
-//! explanation of one of them takes.
+//! Comments a second through rules, model and route together, in batches of 32, on 100,000 comments as an account receives them (the
+//! corpus of the rulebook's benchmark, see its head), and the time that the explanation of a comment takes.
 //!
-//! `cargo bench -p vigie-classifier`; needs the library of `deploy/onnxruntime`.
+//! Every comment but short praise is made different from all others by a number, so that it is answered from those that came lately
+//! only where people repeat themselves. `cargo bench -p vigie-classifier`; needs the library of `deploy/onnxruntime`.
+
+#[path = "../../rulebook/benches/compare/corpus.rs"]
+mod corpus;
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use vigie_classifier::routing::{Automation, LanguageFit, Reading, RouteContext, route};
 use vigie_classifier::{Config, audit};
 use vigie_domain::{Comment, Policy};
+use vigie_rulebook::Rulebook;
 use vigie_runtime::testing::sample_comment;
 use vigie_scorer::testing;
 
-const TEXTS: [&str; 8] = [
-    "Bravo !",
-    "Très belle exposition, nous reviendrons avec les enfants.",
-    "Deux heures de queue sous la pluie et la moitié des salles fermées, à ce prix-là c'est du vol.",
-    "Est-ce que le musée est ouvert le lundi de Pâques ?",
-    "Encore un ministre qui n'écoute personne. Vous verrez aux prochaines élections, les gens en ont assez de ce mépris permanent.",
-    "Quel connard, ce vigile",
-    "Il est où le parking pour les cars scolaires ? On arrive de Montcuq à 10 h avec deux classes.",
-    "Merci à la dame de l'accueil qui a retrouvé le doudou de ma fille !!",
-];
+const BATCH: usize = 32;
+/// Longer comments come once.
+const REPEATED_BYTES_MAX: usize = 30;
+const INSULT: &str = "Quel connard, ce vigile";
+
+fn page() -> Vec<Comment> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let rulebook = Rulebook::load(&root.join("rules")).expect("the packs are valid");
+    let once = |(number, text): (usize, String)| match text.len() {
+        0..=REPEATED_BYTES_MAX => sample_comment(&text),
+        _ => sample_comment(&format!("{text} {number}")),
+    };
+    corpus::comments(&root, &rulebook).into_iter().enumerate().map(once).collect()
+}
 
 fn judge(criterion: &mut Criterion) {
     let files = BTreeMap::from([(
@@ -36,11 +47,18 @@ fn judge(criterion: &mut Criterion) {
             .remove("default")
             .expect("it is there"),
     );
-    let comments: Vec<Comment> = TEXTS.iter().cycle().take(64).map(|text| sample_comment(text)).collect();
+    let comments = page();
+    let mut batches = comments.chunks_exact(BATCH).cycle();
     let mut group = criterion.benchmark_group("judge");
-    group.throughput(Throughput::Elements(comments.len() as u64)).sample_size(10);
-    for model in ["abuse-fr-acts", "abuse-fr-e5", "abuse-fr-use"] {
+    group.sample_size(20).measurement_time(Duration::from_secs(12));
+    for (model, cascade) in [
+        ("abuse-fr-acts", true),
+        ("abuse-fr-acts", false),
+        ("abuse-fr-e5", false),
+        ("abuse-fr-use", false),
+    ] {
         let config = Config {
+            cascade,
             rules: concat!(env!("CARGO_MANIFEST_DIR"), "/../../rules").into(),
             model: testing::model(model),
             onnxruntime: testing::library(),
@@ -48,26 +66,36 @@ fn judge(criterion: &mut Criterion) {
             ..Config::default()
         };
         let engine = config.open_engine(audit::keyless_draw).expect("the engine opens");
-        group.bench_function(format!("{model}, 2 threads"), |bencher| {
-            bencher.iter(|| {
-                engine
-                    .judge(black_box(comments.clone()), |_| Arc::clone(&policy))
-                    .expect("the engine judges")
-            });
+        let name = if cascade { "with its first stage letting go" } else { "all read" };
+        group.throughput(Throughput::Elements(BATCH as u64));
+        group.bench_function(format!("{model}, 2 threads, {name}"), |bencher| {
+            bencher.iter_batched(
+                || batches.next().expect("the corpus is no empty one").to_vec(),
+                |batch| engine.judge(batch, |_| Arc::clone(&policy)).expect("the engine judges"),
+                BatchSize::LargeInput,
+            );
         });
-        let insult = engine
-            .judge(vec![sample_comment(TEXTS[5])], |_| Arc::clone(&policy))
-            .expect("the engine judges");
-        group.bench_function(format!("{model}, 2 threads, explanations"), |bencher| {
-            bencher.iter(|| {
-                (0..64).for_each(|_| {
-                    let explanation = engine.explain(black_box(&insult[0]), Arc::clone(&policy));
-                    black_box(explanation.expect("the engine explains"));
-                });
-            });
+        if cascade {
+            continue;
+        }
+        let (mut number, judged) = (0, |comment| {
+            engine.judge(vec![comment], |_| Arc::clone(&policy)).expect("the engine judges")
+        });
+        group.throughput(Throughput::Elements(1));
+        group.bench_function(format!("{model}, 2 threads, an explanation"), |bencher| {
+            bencher.iter_batched(
+                || {
+                    number += 1;
+                    judged(sample_comment(&format!("{INSULT} {number}"))).remove(0)
+                },
+                |insult| engine.explain(&insult, Arc::clone(&policy)).expect("the engine explains"),
+                BatchSize::LargeInput,
+            );
         });
         if model == "abuse-fr-use" {
-            let verdicts = engine.judge(comments.clone(), |_| Arc::clone(&policy)).expect("the engine judges");
+            let verdicts = engine
+                .judge(comments[..64].to_vec(), |_| Arc::clone(&policy))
+                .expect("the engine judges");
             let thresholds = engine.scorer().thresholds(policy.caution);
             let context = RouteContext {
                 automation: Automation::On,

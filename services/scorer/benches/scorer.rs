@@ -1,11 +1,11 @@
-//! Texts a second, on the lines below (French, 5 to 40 tokens), for both models and one and two threads.
+//! Texts a second, on the lines below (French, 5 to 40 tokens), for each model, one and two threads, with and without its first stage.
 //!
 //! `cargo bench -p vigie-scorer`; needs the library of `deploy/onnxruntime`.
 
 use std::hint::black_box;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use vigie_scorer::{Input, Scorer, testing};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use vigie_scorer::{Cascade, Input, Scorer, testing};
 
 const TEXTS: [&str; 8] = [
     "Bravo !",
@@ -18,16 +18,32 @@ const TEXTS: [&str; 8] = [
     "Merci à la dame de l'accueil qui a retrouvé le doudou de ma fille !!",
 ];
 
+/// The lines again and again, each time with another number: no text comes twice, so none is answered from those that came lately.
+fn fresh(round: &mut usize) -> Vec<String> {
+    *round += 1;
+    let line = |(place, text): (usize, &&str)| format!("{text} {}", *round * 64 + place);
+    TEXTS.iter().cycle().take(64).enumerate().map(line).collect()
+}
+
 fn score(criterion: &mut Criterion) {
-    let inputs: Vec<Input<'_>> = TEXTS.iter().cycle().take(64).map(|text| Input { text, parent: None }).collect();
     let mut group = criterion.benchmark_group("score");
-    group.throughput(Throughput::Elements(inputs.len() as u64)).sample_size(10);
+    group.throughput(Throughput::Elements(64)).sample_size(10);
     for model in ["abuse-fr-acts", "abuse-fr-e5", "abuse-fr-use"] {
         for threads in [1, 2] {
             let scorer = Scorer::open(&testing::library(), &testing::model(model), threads).expect("the model opens");
-            group.bench_function(format!("{model}, {threads} threads"), |bencher| {
-                bencher.iter(|| scorer.score(black_box(&inputs)).expect("the model scores"));
-            });
+            let mut round = 0;
+            for (name, cascade) in [("all read", Cascade::Off), ("cascade", Cascade::On)] {
+                group.bench_function(format!("{model}, {threads} threads, {name}"), |bencher| {
+                    bencher.iter_batched(
+                        || fresh(&mut round),
+                        |texts| {
+                            let inputs: Vec<Input<'_>> = texts.iter().map(|text| Input { text, parent: None }).collect();
+                            black_box(scorer.judge(&inputs, |_| cascade).expect("the model scores"));
+                        },
+                        BatchSize::SmallInput,
+                    );
+                });
+            }
         }
     }
     group.finish();
