@@ -1,9 +1,10 @@
 //! Comments a second through the packs of `rules/`, and the cost of one text by its length.
 //!
 //! Corpus: the lines of `deploy/samples/comments.jsonl` (about 330 short French comments, most of them ordinary), one thread. The long
-//! texts repeat these lines up to 1 KiB, 32 KiB and 1 MiB: the cost per byte must not grow with the length.
+//! texts repeat these lines up to 1 KiB, 32 KiB and 1 MiB, and so do hostile ones, in which every word is found, quoted, spelled out,
+//! held or hidden: the cost per byte must not grow with the length.
 //!
-//! `cargo bench -p vigie-rulebook`
+//! `cargo bench -p vigie-rulebook --bench rules`; the bench `compare` sets the rulebook beside simpler ways.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -12,6 +13,10 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use vigie_rulebook::{Rulebook, Scope};
 
 const SAMPLES: &str = include_str!("../../../deploy/samples/comments.jsonl");
+
+/// Says so much about so little that every step of the matcher has work at every word.
+const HOSTILE: &str =
+    "\"con\" c o n n a r d, coooonnard \"c0n\" je vais te tuer ! s.a.l.o.p.e, c*nn*rd \u{ab} sale con \u{bb} tg fdp #MortAuxCons ";
 
 fn texts() -> Vec<String> {
     SAMPLES
@@ -43,14 +48,16 @@ fn rules(criterion: &mut Criterion) {
                 .sum::<usize>()
         });
     });
-    let long = texts.join("\n");
-    for bytes in [1 << 10, 32 << 10, 1 << 20] {
-        let mut text = long.repeat(bytes / long.len() + 1);
-        text.truncate(text.floor_char_boundary(bytes));
-        group.throughput(Throughput::Bytes(text.len() as u64));
-        group.bench_function(format!("one text of {bytes} bytes"), |bencher| {
-            bencher.iter(|| rulebook.matches(black_box(&text), &scope).len());
-        });
+    let usual = texts.join("\n");
+    for (kind, long) in [("usual", usual.as_str()), ("hostile", HOSTILE)] {
+        for bytes in [1 << 10, 32 << 10, 1 << 20] {
+            let mut text = long.repeat(bytes / long.len() + 1);
+            text.truncate(text.floor_char_boundary(bytes));
+            group.throughput(Throughput::Bytes(text.len() as u64));
+            group.bench_function(format!("one {kind} text of {bytes} bytes"), |bencher| {
+                bencher.iter(|| rulebook.matches(black_box(&text), &scope).len());
+            });
+        }
     }
     group.finish();
 }

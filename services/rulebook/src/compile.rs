@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use aho_corasick::AhoCorasick;
 use regex::bytes::Regex;
 use vigie_domain::{Act, Platform, RuleAction, Target};
 
 use crate::context::Context;
+use crate::find::{automaton, automaton_of_squeezed};
 use crate::identity;
 use crate::notation::expand;
 use crate::pack::{Accents, Pack, RawCases, RawContext, RawScope, line_of, read};
@@ -27,7 +28,7 @@ pub struct Rulebook {
     /// Over `terms`, every run of a letter squeezed to one.
     pub(crate) squeezed: AhoCorasick,
     pub(crate) patterns: Vec<CompiledPattern>,
-    /// Over `patterns`.
+    /// Over `patterns` and `terms`.
     pub(crate) prefilter: Prefilter,
     pub(crate) lexicon: MaskedWords,
 }
@@ -450,7 +451,7 @@ impl Compiler {
     fn finish(self, files: &BTreeMap<String, String>) -> Result<Rulebook, Vec<Problem>> {
         let whole = |message: String| vec![Problem::error("rules", 1, format!("the packs are too large together: {message}"))];
         let automaton = automaton(self.terms.iter().map(|term| term.folded.clone())).map_err(|error| whole(error.to_string()))?;
-        let prefilter = Prefilter::build(&self.sources).map_err(|error| whole(error.to_string()))?;
+        let prefilter = Prefilter::build(&self.sources, self.terms.iter().map(|term| term.folded.as_slice()));
         let squeezed = automaton_of_squeezed(&self.terms).map_err(|error| whole(error.to_string()))?;
         Ok(Rulebook {
             version: version(files),
@@ -464,21 +465,6 @@ impl Compiler {
             lexicon: self.lexicon,
         })
     }
-}
-
-fn automaton(terms: impl Iterator<Item = Vec<u8>>) -> Result<AhoCorasick, aho_corasick::BuildError> {
-    AhoCorasick::builder()
-        .match_kind(MatchKind::Standard)
-        .kind(Some(AhoCorasickKind::DFA))
-        .build(terms)
-}
-
-fn automaton_of_squeezed(terms: &[Term]) -> Result<AhoCorasick, aho_corasick::BuildError> {
-    automaton(terms.iter().map(|term| {
-        let mut bytes = term.folded.clone();
-        bytes.dedup_by(|a, b| a == b && a.is_ascii_lowercase());
-        bytes
-    }))
 }
 
 fn version(files: &BTreeMap<String, String>) -> String {

@@ -20,18 +20,38 @@ pub(crate) enum Kind {
     Visible,
 }
 
+/// What sort of ASCII character this is.
+pub(crate) const fn ascii_kind(byte: u8) -> Kind {
+    match byte {
+        b'\n' => Kind::NewLine,
+        b' ' | b'\t' | b'\r' | b'\'' | b'-' | b'_' | b'`' => Kind::Space,
+        b'!'..=b'~' => Kind::Visible,
+        _ => Kind::Nothing,
+    }
+}
+
 /// What sort of character this is.
 pub(crate) fn kind(c: char) -> Kind {
     match c {
-        '\n' | '\u{2028}' | '\u{2029}' | '\u{85}' => Kind::NewLine,
-        ' ' | '\t' | '\r' | '\'' | '-' | '_' | '`' => Kind::Space,
-        '!'..='~' => Kind::Visible,
+        '\0'..='\x7f' => ascii_kind(c as u8),
+        c if is_latin_letter(c) || is_picture(c) => Kind::Visible,
+        '\u{2028}' | '\u{2029}' | '\u{85}' => Kind::NewLine,
         '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' | '\u{2800}' => Kind::Space,
         '\u{b4}' | '\u{2b9}'..='\u{2bf}' | '\u{2c8}' | '\u{2018}'..='\u{201b}' | '\u{2032}' | '\u{2035}' | '\u{ff07}' => Kind::Space,
         '\u{2010}' | '\u{2011}' | '\u{2212}' | '\u{fe63}' | '\u{ff0d}' | '\u{ff3f}' => Kind::Space,
         c if is_ignorable(c) || c.is_control() || is_combining_mark(c) => Kind::Nothing,
         _ => Kind::Visible,
     }
+}
+
+/// The letters of Western European languages: answered first, because they are frequent.
+const fn is_latin_letter(c: char) -> bool {
+    matches!(c, 'À'..='Ö' | 'Ø'..='ö' | 'ø'..='ÿ' | 'œ' | 'Œ')
+}
+
+/// Emoji that fold to themselves, skin tones aside: answered first, because they are frequent.
+const fn is_picture(c: char) -> bool {
+    matches!(c, '\u{1f300}'..='\u{1f3fa}' | '\u{1f400}'..='\u{1faff}')
 }
 
 /// Characters that show nothing.
@@ -50,6 +70,10 @@ pub(crate) fn fold(c: char, mut push: impl FnMut(u8)) {
     }
     if let Some(plain) = common(c) {
         plain.bytes().for_each(push);
+        return;
+    }
+    if is_picture(c) {
+        c.encode_utf8(&mut [0; 4]).bytes().for_each(push);
         return;
     }
     let mut left = EXPANSION_BYTES_MAX;
@@ -183,6 +207,26 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(folded(text), expected, "{text}");
+        }
+    }
+
+    /// Frequent characters are answered first: as the tables would.
+    #[test]
+    fn frequent_characters_are_as_the_tables_say() {
+        for c in (0..=0x10_ffff).filter_map(char::from_u32) {
+            if is_latin_letter(c) || is_picture(c) {
+                assert!(!is_ignorable(c) && !c.is_control() && !is_combining_mark(c), "{c:?}");
+            }
+            if is_picture(c) {
+                let (mut parts, mut lower) = (Vec::new(), c.to_lowercase());
+                decompose_compatible(c, |part| parts.push(part));
+                assert!(parts == [c] && (lower.next(), lower.next()) == (Some(c), None), "{c:?}");
+                assert!(common(c).is_none() && latin_look_alike(c).is_none(), "{c:?}");
+            }
+        }
+        for byte in 0..128 {
+            let c = char::from(byte);
+            assert!(ascii_kind(byte) != Kind::Visible || !c.is_control(), "{c:?}");
         }
     }
 

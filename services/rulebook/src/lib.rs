@@ -15,13 +15,18 @@
 
 mod cases;
 mod check;
+mod commonness;
 mod compile;
 mod context;
+mod find;
 mod fold;
+mod folding;
 mod identity;
 mod load;
 mod matcher;
+mod needs;
 mod notation;
+mod outline;
 mod pack;
 mod pattern;
 mod prefilter;

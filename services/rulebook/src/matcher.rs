@@ -1,23 +1,24 @@
 //! Finds what the packs know in a text.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use unicode_normalization::UnicodeNormalization;
-use vigie_domain::{AccountId, InstitutionId, Platform, RuleAction, RuleHit};
+use vigie_domain::{AccountId, Act, InstitutionId, Platform, RuleAction, RuleHit};
 
 use crate::compile::{Effect, Entry, Rulebook, ScopeLimit, Soften, Term};
 use crate::context::quotations;
+use crate::find::{CopyKind, Find, holder};
 use crate::fold::{Kind, accented, kind};
+use crate::folding::folded_text;
 use crate::pack::Accents;
-use crate::view::{Runs, View};
+use crate::view::{MoreViews, Runs, View};
 
 /// A rule is reported at most so many times per text.
 pub(crate) const HITS_PER_RULE_MAX: usize = 8;
 /// So many hits are reported per text; the gravest stay.
 pub(crate) const HITS_MAX: usize = 64;
-/// A pattern is tried at most so many times per copy of a text.
-const PATTERN_TRIES_MAX: usize = 64;
 
 /// Where a comment stands. What is absent is unknown: rules for one institution, account or platform then do not apply, rules for one
 /// language do.
@@ -36,16 +37,7 @@ pub struct Scope<'a> {
 /// A copy of the text, and how far what is found there may be trusted.
 pub(crate) struct Copy {
     pub(crate) view: View,
-    kind: CopyKind,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum CopyKind {
-    Folded,
-    Revealed,
-    Joined,
-    Held,
-    Squeezed,
+    pub(crate) kind: CopyKind,
 }
 
 /// Something found, not yet judged.
@@ -65,16 +57,23 @@ impl Rulebook {
 
     /// The hits, and the allow-list entries that applied (index and span).
     pub(crate) fn judge(&self, text: &str, scope: &Scope<'_>) -> (Vec<RuleHit>, Vec<(usize, [usize; 2])>) {
+        let nothing = (Vec::new(), Vec::new());
+        let folded = folded_text(text);
+        let finds = self.find(&folded, CopyKind::Folded, &[]);
+        if finds.is_empty() && MoreViews::of(&folded).is_none() {
+            return nothing;
+        }
         let copies = self.copies(text);
         let mut found = Vec::new();
-        for (index, copy) in copies.iter().enumerate() {
-            self.find_terms(index, copy, text, &mut found);
-            self.find_patterns(index, copy, &mut found);
-        }
-        if found.is_empty() {
-            return (Vec::new(), Vec::new());
+        self.place(finds, 0, &copies[0], text, &mut found);
+        for (index, copy) in copies.iter().enumerate().skip(1) {
+            let finds = self.find(&copy.view.text, copy.kind, &copy.view.changed);
+            self.place(finds, index, copy, text, &mut found);
         }
         found.retain(|found| holds_in(&self.entries[found.entry].scope, scope));
+        if found.is_empty() {
+            return nothing;
+        }
         self.drop_guarded(&mut found, &copies);
         let allowed = self.allowed(&found);
         found.retain(|found| !allowed.cancels(&found.span));
@@ -84,14 +83,17 @@ impl Rulebook {
 
     pub(crate) fn copies(&self, text: &str) -> Vec<Copy> {
         let folded = View::folded(text);
-        let revealed = folded.revealed(b'i', &self.lexicon);
+        let more = MoreViews::of(&folded.text);
+        let revealed = more.revealed.then(|| folded.revealed(b'i', &self.lexicon)).flatten();
         let second = revealed
             .as_ref()
             .filter(|_| folded.text.iter().any(|byte| matches!(byte, b'1' | b'|' | b'!')));
         let second = second.and_then(|_| folded.revealed(b'l', &self.lexicon));
         let base = revealed.as_ref().unwrap_or(&folded);
-        let joined = folded.joined();
-        let held = base.squeezed(Runs::Held);
+        let joined = more.joined.then(|| folded.joined()).flatten();
+        // A letter read from a digit may stand beside others.
+        let may_hold = more.squeezed || revealed.is_some();
+        let held = may_hold.then(|| base.squeezed(Runs::Held)).flatten();
         let squeezed = held.as_ref().and_then(|_| base.squeezed(Runs::All));
         let later = [
             (CopyKind::Revealed, revealed),
@@ -108,71 +110,22 @@ impl Rulebook {
         copies
     }
 
-    fn find_terms(&self, index: usize, copy: &Copy, original: &str, found: &mut Vec<Found>) {
-        let view = &copy.view;
-        let automaton = if copy.kind == CopyKind::Squeezed {
-            &self.squeezed
-        } else {
-            &self.automaton
-        };
-        for hit in automaton.find_overlapping_iter(&view.text) {
-            let range = hit.start()..hit.end();
-            let term = &self.terms[hit.pattern().as_usize()];
-            if !self.is_word(copy, &range) || !copy.is_news(&range) {
-                continue;
-            }
-            let span = view.original(&range);
-            let strict = self.entries[term.entry].accents == Accents::Strict;
-            if strict && !accents_fit(term, &original[span[0]..span[1]]) {
+    /// Where in the original the finds of a copy stand.
+    fn place(&self, finds: Vec<Find>, index: usize, copy: &Copy, original: &str, found: &mut Vec<Found>) {
+        for find in finds {
+            let span = copy.view.original(&find.range);
+            if let Some(term) = find.term
+                && self.entries[find.entry].accents == Accents::Strict
+                && !accents_fit(&self.terms[term], &original[span[0]..span[1]])
+            {
                 continue;
             }
             found.push(Found {
-                entry: term.entry,
+                entry: find.entry,
                 copy: index,
-                range,
+                range: find.range,
                 span,
             });
-        }
-    }
-
-    /// Whether the range begins and ends where words do. Inside letters joined to one word, a long term may stand anywhere.
-    fn is_word(&self, copy: &Copy, range: &Range<usize>) -> bool {
-        let text = &copy.view.text;
-        let inside = |a: Option<&u8>, b: Option<&u8>| a.is_some_and(u8::is_ascii_alphanumeric) && b.is_some_and(u8::is_ascii_alphanumeric);
-        let before = range.start.checked_sub(1).and_then(|at| text.get(at));
-        let cut = inside(before, text.get(range.start)) || inside(text.get(range.end - 1), text.get(range.end));
-        !cut || (copy.kind == CopyKind::Joined
-            && range.len() >= LONG_TERM_BYTES
-            && copy
-                .view
-                .changed
-                .iter()
-                .any(|joined| joined.start <= range.start && range.end <= joined.end))
-    }
-
-    fn find_patterns(&self, index: usize, copy: &Copy, found: &mut Vec<Found>) {
-        if copy.kind == CopyKind::Squeezed {
-            return;
-        }
-        for window in windows(&copy.view.text) {
-            if !copy.is_news(&window) {
-                continue;
-            }
-            let text = &copy.view.text[window.clone()];
-            for pattern in self.prefilter.candidates(text).into_iter().map(|at| &self.patterns[at]) {
-                for hit in pattern.regex.find_iter(text).take(PATTERN_TRIES_MAX) {
-                    let range = window.start + hit.start()..window.start + hit.end();
-                    if !range.is_empty() && copy.is_news(&range) {
-                        let span = copy.view.original(&range);
-                        found.push(Found {
-                            entry: pattern.entry,
-                            copy: index,
-                            range,
-                            span,
-                        });
-                    }
-                }
-            }
         }
     }
 
@@ -206,46 +159,26 @@ impl Rulebook {
     }
 
     fn hits(&self, found: &[Found], copies: &[Copy], text: &str) -> Vec<RuleHit> {
-        let quotations = if found.is_empty() { Vec::new() } else { quotations(text) };
-        let somewhere: Vec<bool> = self
-            .softens
-            .iter()
-            .map(|soften| !found.is_empty() && soften.context.somewhere(&copies[0].view))
-            .collect();
-        let mut by_rule: BTreeMap<usize, Vec<RuleHit>> = BTreeMap::new();
+        let mut by_rule: BTreeMap<usize, Vec<&Found>> = BTreeMap::new();
         for found in found {
-            let entry = &self.entries[found.entry];
-            let Effect::Hit {
-                act,
-                target,
-                severity,
-                mut action,
-            } = entry.effect
-            else {
-                continue;
-            };
-            if copies[found.copy].kind == CopyKind::Joined {
-                action = action.min(RuleAction::Review);
+            if matches!(self.entries[found.entry].effect, Effect::Hit { .. }) {
+                by_rule.entry(found.entry).or_default().push(found);
             }
-            let quotation = quotations
-                .iter()
-                .find(|quotation| quotation.start <= found.span[0] && found.span[1] <= quotation.end);
-            for (soften, somewhere) in self.softens.iter().zip(&somewhere) {
-                if soften.acts.contains(&act) && action > soften.to && softens(soften, *somewhere, quotation, found, copies) {
-                    action = soften.to;
-                }
-            }
-            let hit = RuleHit {
-                rule: entry.name.clone(),
-                act,
-                target,
-                severity,
-                action,
-                span: found.span,
-            };
-            by_rule.entry(found.entry).or_default().push(hit);
         }
-        let mut hits: Vec<RuleHit> = by_rule.into_values().flat_map(merged).collect();
+        if by_rule.is_empty() {
+            return Vec::new();
+        }
+        let quotations = quotations(text);
+        let somewhere: Vec<OnceCell<bool>> = self.softens.iter().map(|_| OnceCell::new()).collect();
+        let surroundings = Surroundings {
+            copies,
+            quotations: &quotations,
+            somewhere: &somewhere,
+        };
+        let mut hits: Vec<RuleHit> = by_rule
+            .into_values()
+            .flat_map(|found| self.hits_of_rule(found, &surroundings))
+            .collect();
         if hits.len() > HITS_MAX {
             hits.sort_by_key(|hit| (std::cmp::Reverse((hit.action, hit.severity)), hit.span));
             hits.truncate(HITS_MAX);
@@ -253,18 +186,68 @@ impl Rulebook {
         hits.sort_by(|a, b| (a.span, &a.rule).cmp(&(b.span, &b.rule)));
         hits
     }
+
+    /// The hits of one rule, overlapping ones as one, the first ones only.
+    fn hits_of_rule(&self, mut found: Vec<&Found>, surroundings: &Surroundings<'_>) -> Vec<RuleHit> {
+        found.sort_by_key(|found| found.span);
+        let mut hits: Vec<RuleHit> = Vec::new();
+        for found in found {
+            let entry = &self.entries[found.entry];
+            let Effect::Hit {
+                act,
+                target,
+                severity,
+                action,
+            } = entry.effect
+            else {
+                continue;
+            };
+            let overlaps = hits.last().is_some_and(|last| found.span[0] < last.span[1]);
+            if !overlaps && hits.len() == HITS_PER_RULE_MAX {
+                break;
+            }
+            let action = self.softened(action, act, found, surroundings);
+            match hits.last_mut() {
+                Some(last) if overlaps => {
+                    last.span[1] = last.span[1].max(found.span[1]);
+                    last.action = last.action.max(action);
+                }
+                _ => hits.push(RuleHit {
+                    rule: entry.name.clone(),
+                    act,
+                    target,
+                    severity,
+                    action,
+                    span: found.span,
+                }),
+            }
+        }
+        hits
+    }
+
+    /// What a hit asks for where it stands.
+    fn softened(&self, action: RuleAction, act: Act, found: &Found, around: &Surroundings<'_>) -> RuleAction {
+        let mut action = action;
+        if around.copies[found.copy].kind == CopyKind::Joined {
+            action = action.min(RuleAction::Review);
+        }
+        let quotation = holder(around.quotations, &(found.span[0]..found.span[1]));
+        for (soften, somewhere) in self.softens.iter().zip(around.somewhere) {
+            let somewhere = || *somewhere.get_or_init(|| soften.context.somewhere(&around.copies[0].view));
+            if soften.acts.contains(&act) && action > soften.to && softens(soften, somewhere, quotation, found, around.copies) {
+                action = soften.to;
+            }
+        }
+        action
+    }
 }
 
-/// Patterns are tried on parts of at least so many bytes.
-const WINDOW_BYTES: usize = 512;
-/// A term of so many bytes may stand inside joined letters.
-const LONG_TERM_BYTES: usize = 5;
-
-impl Copy {
-    /// Whether the first copy does not show this range in the same way.
-    fn is_news(&self, range: &Range<usize>) -> bool {
-        self.kind == CopyKind::Folded || View::touches(&self.view.changed, range)
-    }
+/// What may soften the hits of a text.
+struct Surroundings<'a> {
+    copies: &'a [Copy],
+    quotations: &'a [Range<usize>],
+    /// For each softening context, whether it stands anywhere in the text, once that was asked.
+    somewhere: &'a [OnceCell<bool>],
 }
 
 /// What allow-lists cancel.
@@ -303,31 +286,14 @@ impl Reach {
     }
 }
 
-fn softens(soften: &Soften, somewhere: bool, quotation: Option<&Range<usize>>, found: &Found, copies: &[Copy]) -> bool {
+fn softens(soften: &Soften, somewhere: impl Fn() -> bool, quotation: Option<&Range<usize>>, found: &Found, copies: &[Copy]) -> bool {
     let view = &copies[found.copy].view;
     match (soften.quoted, quotation) {
         (true, None) => false,
         (true, Some(_)) if soften.context.is_empty() => true,
-        (true, Some(quotation)) => somewhere || soften.context.near(view, &view.range_of(quotation)),
-        (false, _) => somewhere || soften.context.near(view, &found.range),
+        (true, Some(quotation)) => somewhere() || soften.context.near(view, &view.range_of(quotation)),
+        (false, _) => somewhere() || soften.context.near(view, &found.range),
     }
-}
-
-/// Overlapping hits of one rule as one, the first ones only.
-fn merged(mut hits: Vec<RuleHit>) -> Vec<RuleHit> {
-    hits.sort_by_key(|hit| hit.span);
-    let mut merged: Vec<RuleHit> = Vec::new();
-    for hit in hits {
-        match merged.last_mut() {
-            Some(last) if hit.span[0] < last.span[1] => {
-                last.span[1] = last.span[1].max(hit.span[1]);
-                last.action = last.action.max(hit.action);
-            }
-            _ => merged.push(hit),
-        }
-    }
-    merged.truncate(HITS_PER_RULE_MAX);
-    merged
 }
 
 fn holds_in(limit: &ScopeLimit, scope: &Scope<'_>) -> bool {
@@ -338,28 +304,6 @@ fn holds_in(limit: &ScopeLimit, scope: &Scope<'_>) -> bool {
         && one_of(&limit.account, scope.account.map(AccountId::as_str))
         && (limit.platform.is_empty() || scope.platform.is_some_and(|platform| limit.platform.contains(&platform)))
         && (limit.language.is_empty() || limit.language.iter().any(language))
-}
-
-/// Cuts a long text where sentences end, so that few patterns are tried on each part: a pattern is about one sentence. A sentence that
-/// is longer than two windows is cut where it is.
-fn windows(text: &[u8]) -> Vec<Range<usize>> {
-    let mut windows = Vec::new();
-    let mut start = 0;
-    while text.len() - start > 2 * WINDOW_BYTES {
-        let ends = |byte: &u8| matches!(byte, b'.' | b'!' | b'?' | b'\n');
-        let search = &text[start + WINDOW_BYTES..start + 2 * WINDOW_BYTES];
-        let spaces = |byte: &u8| *byte == b' ';
-        let cut = search
-            .iter()
-            .position(ends)
-            .or_else(|| search.iter().rposition(spaces))
-            .unwrap_or(WINDOW_BYTES - 1);
-        let end = start + WINDOW_BYTES + cut + 1;
-        windows.push(start..end);
-        start = end;
-    }
-    windows.push(start..text.len());
-    windows
 }
 
 /// Whether every accent of the text is one of the term's. Texts of another length (held letters) pass.

@@ -11,7 +11,7 @@
 
 use std::ops::Range;
 
-use crate::fold::{Kind, fold, kind};
+use crate::folding::folded;
 
 /// A normalised copy. `text` is UTF-8, but handled as bytes.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -54,13 +54,13 @@ impl View {
         start..end.max(start)
     }
 
-    fn push(&mut self, byte: u8, from: u32, to: u32) {
+    pub(crate) fn push(&mut self, byte: u8, from: u32, to: u32) {
         self.text.push(byte);
         self.from.push(from);
         self.to.push(to);
     }
 
-    fn with_capacity(bytes: usize) -> Self {
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
         Self {
             text: Vec::with_capacity(bytes),
             from: Vec::with_capacity(bytes),
@@ -77,146 +77,62 @@ impl View {
 
     /// The first view of a text. Texts beyond 4 GiB are cut.
     pub(crate) fn folded(text: &str) -> Self {
-        let mut view = Self::with_capacity(text.len() + 8);
-        let mut lines = 0_u8;
-        let mut hashtag = Hashtag::Outside;
-        for (at, c) in text.char_indices() {
-            let (Ok(from), Ok(to)) = (u32::try_from(at), u32::try_from(at + c.len_utf8())) else {
-                break;
-            };
-            match kind(c) {
-                Kind::Nothing => {}
-                Kind::Space => {
-                    view.space(from, to);
-                    hashtag = Hashtag::Outside;
-                }
-                Kind::NewLine => {
-                    view.space(from, to);
-                    lines = lines.saturating_add(1);
-                    if lines > 1
-                        && let Some(last) = view.text.last_mut()
-                    {
-                        *last = b'\n';
-                    }
-                    hashtag = Hashtag::Outside;
-                }
-                Kind::Visible => {
-                    lines = 0;
-                    if hashtag.splits_before(c) {
-                        view.push(b' ', from, from);
-                    }
-                    view.visible(c, from, to);
-                }
-            }
-        }
-        view
-    }
-
-    fn space(&mut self, from: u32, to: u32) {
-        match self.text.last() {
-            Some(b' ' | b'\n') => {
-                if let Some(last) = self.to.last_mut() {
-                    *last = to;
-                }
-            }
-            _ => self.push(b' ', from, to),
-        }
-    }
-
-    fn visible(&mut self, c: char, from: u32, to: u32) {
-        let before = self.text.len();
-        fold(c, |byte| self.push(byte, from, to));
-        let Some(&first) = self.text.get(before) else { return };
-        if !matches!(first, b'.' | b',' | b';' | b':' | b'!' | b'?') {
-            return;
-        }
-        // `toi !` and `toi!` are the same; `!!!` is `!`.
-        let previous = before.checked_sub(1).map(|at| self.text[at]);
-        let earlier = before.checked_sub(2).map(|at| self.text[at]);
-        if previous == Some(first) || (previous == Some(b' ') && earlier == Some(first)) {
-            self.truncate(before);
-            if let Some(last) = self.to.last_mut() {
-                *last = to;
-            }
-        } else if previous == Some(b' ') {
-            self.truncate(before - 1);
-            self.push(first, from, to);
-        }
-    }
-
-    fn truncate(&mut self, length: usize) {
-        self.text.truncate(length);
-        self.from.truncate(length);
-        self.to.truncate(length);
+        folded(text)
     }
 
     /// The second view, with `one` for the digit 1; none where nothing is hidden.
     pub(crate) fn revealed(&self, one: u8, lexicon: &dyn Lexicon) -> Option<Self> {
-        if !hides_letters(&self.text) {
-            return None;
-        }
+        let mut token = mixed_token(&self.text, 0)?;
         let mut view = Self::with_capacity(self.text.len());
-        let mut at = 0;
-        while at < self.text.len() {
-            let end = token_end(&self.text, at);
-            if end == at {
-                view.copy(self, at..at + 1);
-                at += 1;
-                continue;
-            }
+        let mut copied = 0;
+        loop {
+            view.copy(self, copied..token.start);
             let start = view.text.len();
-            if view.reveal_token(self, at..end, one, lexicon) {
-                view.changed.push(start..view.text.len());
+            view.reveal_token(self, token.clone(), one, lexicon);
+            view.changed.push(start..view.text.len());
+            copied = token.end;
+            match mixed_token(&self.text, copied) {
+                Some(next) => token = next,
+                None => break,
             }
-            at = end;
         }
-        (!view.changed.is_empty()).then_some(view)
+        view.copy(self, copied..self.text.len());
+        Some(view)
     }
 
     /// The view in which three letters or more that stand alone in a row are one word; none where there are none.
     pub(crate) fn joined(&self) -> Option<Self> {
-        let mut view = Self::default();
+        let mut run = spelled_word(&self.text, 0)?;
+        let mut view = Self::with_capacity(self.text.len());
         let mut copied = 0;
-        let mut at = 0;
-        while at < self.text.len() {
-            let word = at..at + self.text[at..].iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
-            if word.len() != 1 {
-                at = word.end.max(at + 1);
-                continue;
+        loop {
+            view.copy(self, copied..run.start);
+            let start = view.text.len();
+            for at in run.clone().filter(|at| self.text[*at].is_ascii_alphanumeric()) {
+                view.push(leet(self.text[at], b'i').unwrap_or(self.text[at]), self.from[at], self.to[at]);
             }
-            let run = letters_alone(&self.text, at);
-            let last = run[run.len() - 1];
-            let digits = run.iter().filter(|at| self.text[**at].is_ascii_digit()).count();
-            if run.len() >= 3 && digits * 2 < run.len() {
-                view.copy(self, copied..at);
-                let start = view.text.len();
-                for at in run {
-                    view.push(leet(self.text[at], b'i').unwrap_or(self.text[at]), self.from[at], self.to[at]);
-                }
-                view.changed.push(start..view.text.len());
-                copied = last + 1;
+            view.changed.push(start..view.text.len());
+            copied = run.end;
+            match spelled_word(&self.text, copied) {
+                Some(next) => run = next,
+                None => break,
             }
-            at = last + 1;
         }
         view.copy(self, copied..self.text.len());
-        (!view.changed.is_empty()).then_some(view)
+        Some(view)
     }
 
-    /// Copies one token with its leet and masks read as letters; says whether anything changed.
-    fn reveal_token(&mut self, of: &Self, range: Range<usize>, one: u8, lexicon: &dyn Lexicon) -> bool {
+    /// Copies a mixed token with its leet and masks read as letters.
+    fn reveal_token(&mut self, of: &Self, range: Range<usize>, one: u8, lexicon: &dyn Lexicon) {
         let token = &of.text[range.clone()];
         let letters = token.iter().filter(|byte| byte.is_ascii_lowercase()).count();
-        if letters == 0 || letters == token.len() {
-            self.copy(of, range);
-            return false;
-        }
         if letters >= 2 && token.contains(&b'*') && token.is_ascii() && token.len() <= 40 {
             let masked: Vec<u8> = token.iter().map(|byte| leet(*byte, one).unwrap_or(*byte)).collect();
             if let Some(word) = lexicon.unmask(&masked) {
                 for (byte, at) in word.iter().zip(range) {
                     self.push(*byte, of.from[at], of.to[at]);
                 }
-                return true;
+                return;
             }
         }
         let mut at = range.start;
@@ -232,7 +148,6 @@ impl View {
             }
             at += width;
         }
-        true
     }
 
     /// The view in which words with a held letter have their runs squeezed to one letter: the held runs only, or all of them. None where
@@ -283,13 +198,95 @@ impl View {
     }
 }
 
-/// Whether a digit or a sign touches a letter.
-fn hides_letters(text: &[u8]) -> bool {
-    let letter = |at: usize| text.get(at).is_some_and(u8::is_ascii_lowercase);
-    text.iter().enumerate().any(|(at, byte)| {
-        let sign = byte.is_ascii_digit() || matches!(byte, b'@' | b'$' | b'*' | b'|' | b'+' | b'!' | 0xac | 0xa3 | 0xe2 | 0xc2);
-        sign && (letter(at + 1) || (at > 0 && letter(at - 1)))
+/// Which views a text may have beside the first: what one pass over it tells.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct MoreViews {
+    /// A letter stands beside a digit or sign that may stand for a letter.
+    pub(crate) revealed: bool,
+    /// Three letters or digits stand alone, not far from each other.
+    pub(crate) joined: bool,
+    /// A letter stands three times in a row.
+    pub(crate) squeezed: bool,
+}
+
+impl MoreViews {
+    pub(crate) fn of(text: &[u8]) -> Self {
+        let pairs = || text.iter().zip(text.get(1..).unwrap_or_default());
+        let threes = || pairs().zip(text.get(2..).unwrap_or_default());
+        // Without a way out early, so that many bytes are looked at in one step.
+        let revealed = pairs().fold(0, |any, (a, b)| {
+            any | (is_letter(*a) & hides_after_letter(*b)) | (hides_before_letter(*a) & is_letter(*b))
+        });
+        let squeezed = threes().fold(0, |any, ((a, b), c)| any | (u8::from(a == b) & u8::from(b == c) & is_letter(*c)));
+        Self {
+            revealed: revealed != 0,
+            joined: may_be_spelled(text),
+            squeezed: squeezed != 0,
+        }
+    }
+
+    pub(crate) fn is_none(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// 1 for a lower-case letter, else 0; so do the following answer.
+const fn is_letter(byte: u8) -> u8 {
+    byte.is_ascii_lowercase() as u8
+}
+
+const fn is_word(byte: u8) -> u8 {
+    ((byte | 0x20).is_ascii_lowercase() | byte.is_ascii_digit()) as u8
+}
+
+/// What is in one token with a letter right before it: the first bytes of the signs of euro and pound among it.
+const fn hides_after_letter(byte: u8) -> u8 {
+    (byte.is_ascii_digit()
+        | (byte == b'@')
+        | (byte == b'$')
+        | (byte == b'*')
+        | (byte == b'|')
+        | (byte == b'+')
+        | (byte == 0xe2)
+        | (byte == 0xc2)) as u8
+}
+
+/// What is in one token with a letter right after it: the last bytes of the signs of euro and pound among it.
+const fn hides_before_letter(byte: u8) -> u8 {
+    (byte.is_ascii_digit()
+        | (byte == b'@')
+        | (byte == b'$')
+        | (byte == b'*')
+        | (byte == b'|')
+        | (byte == b'+')
+        | (byte == b'!')
+        | (byte == 0xac)
+        | (byte == 0xa3)) as u8
+}
+
+/// Whether three letters or digits stand alone and not further apart than those of a word that is spelled out.
+fn may_be_spelled(text: &[u8]) -> bool {
+    /// A bit for each byte from the first letter on to the last.
+    const SPAN: u32 = (1 << (2 * (SEPARATORS_MAX + 1) + 1)) - 1;
+    let (mut words, mut alone) = (0_u32, 0_u32);
+    text.iter().chain(b" ").any(|byte| {
+        words = words << 1 | u32::from(is_word(*byte));
+        alone = alone << 1 | u32::from(words & 0b111 == 0b010);
+        (alone & SPAN).count_ones() >= 3
     })
+}
+
+/// The first token from `at` on in which letters stand beside digits or signs that may stand for letters.
+fn mixed_token(text: &[u8], mut at: usize) -> Option<Range<usize>> {
+    while at < text.len() {
+        let end = token_end(text, at);
+        let letters = text[at..end].iter().filter(|byte| byte.is_ascii_lowercase()).count();
+        if letters > 0 && letters < end - at {
+            return Some(at..end);
+        }
+        at = end.max(at + 1);
+    }
+    None
 }
 
 /// Where the token that starts at `at` ends: letters, digits and the signs that stand for letters. `at` itself where there is none.
@@ -328,50 +325,42 @@ fn holds_a_letter(text: &[u8]) -> bool {
         .any(|three| three[0].is_ascii_lowercase() && three[0] == three[1] && three[1] == three[2])
 }
 
-/// The places of letters that stand alone, from `at` on, with at most three separating bytes between two.
-fn letters_alone(text: &[u8], at: usize) -> Vec<usize> {
-    let alone = |at: usize| text.get(at).is_some_and(u8::is_ascii_alphanumeric) && !text.get(at + 1).is_some_and(u8::is_ascii_alphanumeric);
-    let mut run = vec![at];
-    let mut last = at;
-    loop {
-        let gap = text[last + 1..]
-            .iter()
-            .take(4)
-            .take_while(|byte| byte.is_ascii() && !byte.is_ascii_alphanumeric() && **byte != b'\n')
-            .count();
-        if gap == 0 || gap > 3 || !alone(last + 1 + gap) {
-            return run;
+/// So many bytes may stand between two letters of a word that is spelled out.
+const SEPARATORS_MAX: usize = 3;
+
+/// The first word from `at` on, where a word or the text begins, that is spelled out: at least three letters and digits that stand
+/// alone, most of them letters, with at most [`SEPARATORS_MAX`] separating bytes between two. From the first to the last of them.
+fn spelled_word(text: &[u8], mut at: usize) -> Option<Range<usize>> {
+    while at < text.len() {
+        let word = text[at..].iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+        if word != 1 {
+            at += word.max(1);
+            continue;
         }
-        last += 1 + gap;
-        run.push(last);
-    }
-}
-
-/// Follows hashtags, whose words begin with capitals.
-enum Hashtag {
-    Outside,
-    Inside { after_small: bool },
-}
-
-impl Hashtag {
-    fn splits_before(&mut self, c: char) -> bool {
-        match self {
-            _ if c == '#' => {
-                *self = Self::Inside { after_small: false };
-                false
-            }
-            Self::Inside { .. } if !c.is_alphanumeric() => {
-                *self = Self::Outside;
-                false
-            }
-            Self::Inside { after_small } => {
-                let splits = *after_small && c.is_uppercase();
-                *after_small = c.is_lowercase();
-                splits
-            }
-            Self::Outside => false,
+        let (start, mut last, mut count, mut digits) = (at, at, 1, usize::from(text[at].is_ascii_digit()));
+        while let Some(next) = next_alone(text, last) {
+            last = next;
+            count += 1;
+            digits += usize::from(text[next].is_ascii_digit());
+        }
+        at = last + 1;
+        if count >= 3 && digits * 2 < count {
+            return Some(start..at);
         }
     }
+    None
+}
+
+/// The letter or digit that stands alone next after the one at `last`, with at most [`SEPARATORS_MAX`] separating bytes between.
+fn next_alone(text: &[u8], last: usize) -> Option<usize> {
+    let gap = text[last + 1..]
+        .iter()
+        .take(SEPARATORS_MAX + 1)
+        .take_while(|byte| byte.is_ascii() && !byte.is_ascii_alphanumeric() && **byte != b'\n')
+        .count();
+    let next = last + 1 + gap;
+    let is_word = |at: usize| text.get(at).is_some_and(u8::is_ascii_alphanumeric);
+    ((1..=SEPARATORS_MAX).contains(&gap) && is_word(next) && !is_word(next + 1)).then_some(next)
 }
 
 #[cfg(test)]

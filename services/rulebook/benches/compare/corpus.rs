@@ -13,48 +13,12 @@ use vigie_rulebook::{CaseKind, Rulebook, run_cases};
 pub const COMMENTS: usize = 100_000;
 
 /// Short praise, the most frequent first.
-const PRAISE: [&str; 40] = [
-    "❤️",
-    "Magnifique",
-    "Bravo",
-    "👏👏👏",
-    "Merci",
-    "😍",
-    "Superbe",
-    "Bravo !",
-    "Magnifique !",
-    "👍",
-    "Merci beaucoup",
-    "Très beau",
-    "Superbe !",
-    "Magnifique 😍",
-    "🙏",
-    "Bravo 👏👏",
-    "Sublime",
-    "J'adore",
-    "Merci pour le partage",
-    "Trop beau ❤️",
-    "Top",
-    "Génial",
-    "Très belle photo",
-    "❤️❤️❤️",
-    "Félicitations",
-    "Bravo à tous",
-    "Excellent",
-    "Hâte d'y être !",
-    "Belle initiative",
-    "Merci 🙏",
-    "Quelle merveille",
-    "Bravo à toute l'équipe 👏",
-    "Magnifique exposition",
-    "Très intéressant, merci",
-    "Splendide ✨",
-    "😂😂😂",
-    "Courage à vous",
-    "Bonne journée à tous",
-    "Vivement samedi",
-    "Merci pour l'info",
-];
+const PRAISE: &str = "❤️ | Magnifique | Bravo | 👏👏👏 | Merci | 😍 | Superbe | Bravo ! | Magnifique ! | 👍 | Merci beaucoup | \
+                      Très beau | Superbe ! | Magnifique 😍 | 🙏 | Bravo 👏👏 | Sublime | J'adore | Merci pour le partage | \
+                      Trop beau ❤️ | Top | Génial | Très belle photo | ❤️❤️❤️ | Félicitations | Bravo à tous | Excellent | \
+                      Hâte d'y être ! | Belle initiative | Merci 🙏 | Quelle merveille | Bravo à toute l'équipe 👏 | \
+                      Magnifique exposition | Très intéressant, merci | Splendide ✨ | 😂😂😂 | Courage à vous | \
+                      Bonne journée à tous | Vivement samedi | Merci pour l'info";
 
 /// Of the acceptable comments that are no praise, so many in a hundred come from the samples and `acceptance.tsv`, where comments are
 /// as an account receives them; those of `written` are chosen to be hard.
@@ -83,13 +47,14 @@ pub fn comments(root: &Path, rulebook: &Rulebook) -> Vec<String> {
     abusive.extend(must_match.map(|case| case.text));
 
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let praise: Vec<&str> = PRAISE.split(" | ").collect();
     let acceptable = |random: &mut Random| {
         let pool = if random.below(100) < USUAL_PERCENT { &usual } else { &hard };
         random.of(pool).to_owned()
     };
     (0..COMMENTS)
         .map(|_| match random.below(100) {
-            0..25 => random.praise().to_owned(),
+            0..25 => random.by_rank(&praise).to_owned(),
             25..28 => random.of(&abusive).to_owned(),
             _ if random.below(6) == 0 => format!("{} {}", acceptable(&mut random), acceptable(&mut random)),
             _ => acceptable(&mut random),
@@ -145,16 +110,17 @@ impl Random {
         &texts[usize::try_from(self.below(texts.len() as u64)).expect("an index")]
     }
 
-    /// By the rank: weights 1, 1/2, 1/3, …
-    fn praise(&mut self) -> &'static str {
+    /// One of several, by their rank: with weights 1, 1/2, 1/3, …
+    fn by_rank<'a>(&mut self, several: &[&'a str]) -> &'a str {
         let weight = |rank: usize| 1_000_000 / (rank as u64 + 1);
-        let mut left = self.below((0..PRAISE.len()).map(weight).sum());
-        for (rank, praise) in PRAISE.iter().enumerate() {
-            match left.checked_sub(weight(rank)) {
-                Some(rest) => left = rest,
-                None => return praise,
+        let mut left = self.below((0..several.len()).map(weight).sum());
+        let chosen = (0..several.len()).find(|rank| match left.checked_sub(weight(*rank)) {
+            Some(rest) => {
+                left = rest;
+                false
             }
-        }
-        PRAISE[0]
+            None => true,
+        });
+        several[chosen.expect("less than all weights")]
     }
 }

@@ -19,7 +19,7 @@ use crate::view::View;
 /// Never: there is nothing to build.
 #[must_use]
 pub fn trying_every_pattern(mut rulebook: Rulebook) -> Rulebook {
-    rulebook.prefilter = Prefilter::of_none(rulebook.patterns.len()).expect("an automaton over nothing");
+    rulebook.prefilter = Prefilter::of_none(rulebook.patterns.len());
     rulebook
 }
 

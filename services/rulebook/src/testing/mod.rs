@@ -2,12 +2,16 @@
 //!
 //! Texts and packs are made from bytes, so that a fuzzer can steer them. The checks panic where a promise is broken, and show the text.
 
+mod copies;
 mod holds;
 mod packs;
+mod terms;
 mod texts;
 
+pub use copies::check_copies_against_plain_ones;
 pub use holds::{check_copies, check_hits, check_pack, trying_every_pattern};
 pub use packs::pack;
+pub use terms::terms;
 pub use texts::{Pieces, disguised};
 
 /// Choices read from bytes; the first of everything once they are used up.
