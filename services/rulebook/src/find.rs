@@ -5,6 +5,7 @@ use std::ops::Range;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError, MatchKind};
 
 use crate::compile::{Rulebook, Term};
+use crate::prefilter::Terms;
 use crate::view::View;
 
 /// A pattern is tried at most so many times per window of a text.
@@ -48,18 +49,33 @@ impl Rulebook {
         let place = Place { text, kind, changed };
         let mut finds = Vec::new();
         // A term may lie in two windows; in joined letters it need not be a word; squeezed letters are looked through for terms only.
-        let mut terms = text.len() > 2 * WINDOW_BYTES || matches!(kind, CopyKind::Joined | CopyKind::Squeezed);
+        let mut anywhere = text.len() > 2 * WINDOW_BYTES || matches!(kind, CopyKind::Joined | CopyKind::Squeezed);
         if kind != CopyKind::Squeezed {
             for window in windows(text).filter(|window| place.is_news(window)) {
                 let worth = self.prefilter.worth(&text[window.clone()]);
-                terms |= worth.terms;
                 self.find_patterns(&place, &window, &worth.patterns, &mut finds);
+                match worth.terms {
+                    Terms::Anywhere => anywhere = true,
+                    Terms::At(terms) if !anywhere => self.check_terms(&place, &terms, &mut finds),
+                    Terms::At(_) => {}
+                }
             }
         }
-        if terms {
+        if anywhere {
             self.find_terms(&place, &mut finds);
         }
         finds
+    }
+
+    /// Takes the terms that stand where they may; the only window is the whole text.
+    fn check_terms(&self, place: &Place<'_>, terms: &[(usize, usize)], finds: &mut Vec<Find>) {
+        for (term, start) in terms {
+            let word = &self.terms[*term].folded;
+            let range = *start..*start + word.len();
+            if place.text.get(range.clone()) == Some(word) {
+                place.take_term(self, *term, range, finds);
+            }
+        }
     }
 
     fn find_terms(&self, place: &Place<'_>, finds: &mut Vec<Find>) {
@@ -68,14 +84,7 @@ impl Rulebook {
             _ => &self.automaton,
         };
         for hit in automaton.find_overlapping_iter(place.text) {
-            let (range, term) = (hit.start()..hit.end(), hit.pattern().as_usize());
-            if place.is_word(&range) && place.is_news(&range) {
-                finds.push(Find {
-                    entry: self.terms[term].entry,
-                    term: Some(term),
-                    range,
-                });
-            }
+            place.take_term(self, hit.pattern().as_usize(), hit.start()..hit.end(), finds);
         }
     }
 
@@ -97,6 +106,16 @@ impl Rulebook {
 }
 
 impl Place<'_> {
+    fn take_term(&self, rulebook: &Rulebook, term: usize, range: Range<usize>, finds: &mut Vec<Find>) {
+        if self.is_word(&range) && self.is_news(&range) {
+            finds.push(Find {
+                entry: rulebook.terms[term].entry,
+                term: Some(term),
+                range,
+            });
+        }
+    }
+
     /// Whether the first copy does not show this range in the same way.
     fn is_news(&self, range: &Range<usize>) -> bool {
         self.kind == CopyKind::Folded || View::touches(self.changed, range)

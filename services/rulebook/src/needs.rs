@@ -1,27 +1,22 @@
-//! What a pattern needs: words without which it cannot match.
+//! What a pattern needs: words without which it cannot match, in their order.
 //!
 //! A pattern is read as one or several ways to match (its alternatives at the top). A way is a list of needs, and a need a set of
-//! literals, in outline (see [`crate::outline`]): the outline of a text that the way matches holds one literal of every need. Needs are
-//! found by walking the expression, never by running it; what is not understood needs nothing, so that no text is ruled out wrongly.
+//! literals, in outline (see [`crate::outline`]): the outline of a text that the way matches holds one literal of every need, in the
+//! order of the needs, and often no more than so many words apart. This is found by walking the expression, never by running it; what is
+//! not understood needs nothing, so that no text is ruled out wrongly.
 
 use std::collections::HashSet;
 
 use regex_syntax::ParserBuilder;
-use regex_syntax::hir::{Class, Hir, HirKind, Look};
+use regex_syntax::hir::{Hir, HirKind};
 
 use crate::commonness::commonness;
+use crate::expression::{Around, PRODUCT_MAX, Side, Symbol, WORDS_MAX, Word, between, end, exact, product, word, words_in, words_max};
 use crate::outline::outline;
 
 /// One of these stands in the outline of every text that matches. Sorted, none holds another, none is empty.
 pub(crate) type Need = Vec<Vec<u8>>;
 
-/// A set of words that grows beyond this is cut where it stands.
-const PRODUCT_MAX: usize = 96;
-/// A need has at most so many literals.
-const LITERALS_MAX: usize = 2000;
-/// A class of more characters, or of more letters, is no set of words.
-const CLASS_MAX: usize = 64;
-const LETTERS_MAX: usize = 8;
 /// A word is read so far.
 const WORD_BYTES_MAX: usize = 24;
 /// A literal is looked for so far.
@@ -31,56 +26,97 @@ const SPACED_SYMBOLS_MAX: usize = 8;
 /// Needs that ordinary texts meet more often than this rule too little out.
 const COMMONNESS_MAX: f64 = 0.7;
 /// A way keeps so many needs, the rarest.
-const NEEDS_MAX: usize = 3;
+const NEEDS_MAX: usize = 2;
 
-/// The ways of an expression, each with its needs, the rarest first. A way without needs may match anything.
-pub(crate) fn ways(source: &str) -> Vec<Vec<Need>> {
+/// One way to match an expression.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Way {
+    /// In the order in which a match has them; none where it may have anything.
+    pub(crate) needs: Vec<Need>,
+    /// Which of them is the rarest.
+    pub(crate) lead: usize,
+    /// For each need but the last: how many words begin at most between the end of its literal and the end of the next one's; none
+    /// where there is no limit.
+    pub(crate) gaps: Vec<Option<u32>>,
+}
+
+/// The ways of an expression.
+pub(crate) fn ways(source: &str) -> Vec<Way> {
     match ParserBuilder::new().unicode(false).utf8(false).build().parse(source) {
-        Ok(hir) => alternatives(&hir, Around::default()).into_iter().map(kept).collect(),
-        Err(_) => vec![Vec::new()],
+        Ok(hir) => alternatives(&hir, Around::default()).into_iter().map(way).collect(),
+        Err(_) => vec![way(Vec::new())],
     }
 }
 
-/// What stands in the outline of every text that holds this term as a word.
-pub(crate) fn literal_of_term(term: &[u8]) -> Vec<u8> {
-    let mut word = vec![Symbol::Edge];
-    word.extend(term.iter().map(|byte| Symbol::Byte(*byte)));
-    word.push(Symbol::Edge);
-    literal(&word)
+/// What stands in the outline of every text that holds this term as a word, and which byte of the term, or right after it, is read last
+/// then. None where only the space between words does.
+pub(crate) fn literal_of_term(term: &[u8]) -> Option<(Vec<u8>, usize)> {
+    let mut symbols = vec![Symbol::Edge];
+    symbols.extend(word(term));
+    symbols.push(Symbol::Edge);
+    let literal = literal(&symbols);
+    let bytes = spaced(&symbols);
+    let length = (0..bytes.len()).find(|length| outline(bytes[..*length].iter().copied()).len() >= literal.len());
+    let last = length.unwrap_or(bytes.len()).checked_sub(1)?;
+    let spaces_before = usize::from(bytes.first() != term.first());
+    (literal != b" ").then_some((literal, last.checked_sub(spaces_before)?))
+}
+
+/// A need, and the part of an expression that it belongs to.
+struct Placed {
+    need: Need,
+    from: Point,
+    to: Point,
+}
+
+/// How many words of an expression were read at most, since there last was no limit.
+#[derive(Debug, Clone, Copy, Default)]
+struct Point {
+    unlimited: usize,
+    words: u32,
+}
+
+impl Point {
+    fn advance(&mut self, words: Option<u32>) {
+        match words.and_then(|words| self.words.checked_add(words)) {
+            Some(words) => self.words = words,
+            None => {
+                *self = Self {
+                    unlimited: self.unlimited + 1,
+                    words: 0,
+                }
+            }
+        }
+    }
 }
 
 /// The needs worth looking for.
-fn kept(needs: Vec<Need>) -> Vec<Need> {
-    let mut needs: Vec<(f64, Need)> = needs
+fn way(needs: Vec<Placed>) -> Way {
+    let mut rated: Vec<(f64, usize, Placed)> = needs
         .into_iter()
-        .map(|need| (commonness(&need), need))
-        .filter(|(commonness, _)| *commonness <= COMMONNESS_MAX)
+        .enumerate()
+        .map(|(order, placed)| (commonness(&placed.need), order, placed))
+        .filter(|(commonness, ..)| *commonness <= COMMONNESS_MAX)
         .collect();
-    needs.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
-    needs.dedup_by(|a, b| a.1 == b.1);
-    needs.truncate(NEEDS_MAX);
-    needs.into_iter().map(|(_, need)| need).collect()
-}
-
-/// A part of what an expression matches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Symbol {
-    Byte(u8),
-    /// No letter or digit on one side at least.
-    Edge,
-}
-
-type Word = Vec<Symbol>;
-
-/// Whether no letter or digit can stand right before or right after a part of an expression.
-#[derive(Debug, Clone, Copy, Default)]
-struct Around {
-    before: bool,
-    after: bool,
+    rated.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.2.need.cmp(&b.2.need)).then(a.1.cmp(&b.1)));
+    rated.dedup_by(|a, b| a.2.need == b.2.need);
+    rated.truncate(NEEDS_MAX);
+    let rarest = rated.first().map(|(_, order, _)| *order);
+    rated.sort_by_key(|(_, order, _)| *order);
+    let lead = rated.iter().position(|(_, order, _)| Some(*order) == rarest).unwrap_or(0);
+    let gap = |pair: &[(f64, usize, Placed)]| {
+        let (from, to) = (pair[0].2.from, pair[1].2.to);
+        (from.unlimited == to.unlimited).then(|| to.words - from.words)
+    };
+    Way {
+        lead,
+        gaps: rated.windows(2).map(gap).collect(),
+        needs: rated.into_iter().map(|(_, _, placed)| placed.need).collect(),
+    }
 }
 
 /// The needs of each alternative at the top of an expression, whatever groups and boundaries stand around them.
-fn alternatives(hir: &Hir, around: Around) -> Vec<Vec<Need>> {
+fn alternatives(hir: &Hir, around: Around) -> Vec<Vec<Placed>> {
     match hir.kind() {
         HirKind::Capture(capture) => alternatives(&capture.sub, around),
         HirKind::Alternation(parts) if exact(hir).is_none() => parts.iter().flat_map(|part| alternatives(part, around)).collect(),
@@ -96,12 +132,14 @@ fn alternatives(hir: &Hir, around: Around) -> Vec<Vec<Need>> {
     }
 }
 
-/// What every match of the expression holds.
-fn needs(hir: &Hir, around: Around) -> Vec<Need> {
+/// What every match of the expression holds, in order.
+fn needs(hir: &Hir, around: Around) -> Vec<Placed> {
     let mut walk = Walk {
         needs: Vec::new(),
         run: vec![Vec::new()],
         before: around.before,
+        from: Point::default(),
+        to: Point::default(),
     };
     walk.through(hir, around);
     walk.flush(around.after);
@@ -110,11 +148,15 @@ fn needs(hir: &Hir, around: Around) -> Vec<Need> {
 
 /// Reads an expression from left to right.
 struct Walk {
-    needs: Vec<Need>,
+    needs: Vec<Placed>,
     /// Every way to write what was read last, complete.
     run: Vec<Word>,
     /// Whether no letter or digit can stand before the run.
     before: bool,
+    /// Where the run begins.
+    from: Point,
+    /// How far was read.
+    to: Point,
 }
 
 impl Walk {
@@ -122,7 +164,7 @@ impl Walk {
         if let Some(words) = exact(hir) {
             return self.append(words, around);
         }
-        match hir.kind() {
+        let inner: Vec<Need> = match hir.kind() {
             HirKind::Capture(capture) => return self.through(&capture.sub, around),
             HirKind::Concat(parts) => {
                 for (at, part) in parts.iter().enumerate() {
@@ -131,20 +173,23 @@ impl Walk {
                 return;
             }
             HirKind::Repetition(repetition) if repetition.min > 0 => {
-                self.flush(end(&repetition.sub, Side::First).or(false));
-                self.needs.extend(needs(&repetition.sub, Around::default()));
+                let needs = needs(&repetition.sub, Around::default());
+                needs.into_iter().map(|placed| placed.need).collect()
             }
-            HirKind::Alternation(parts) => {
-                self.flush(end(hir, Side::First).or(around.after));
-                self.needs.extend(any_of(parts, around));
-            }
-            _ => self.flush(end(hir, Side::First).or(around.after)),
-        }
+            HirKind::Alternation(parts) => any_of(parts, around).into_iter().collect(),
+            _ => Vec::new(),
+        };
+        self.flush(end(hir, Side::First).or(around.after));
+        self.to.advance(words_max(hir));
+        let (from, to) = (self.from, self.to);
+        self.needs.extend(inner.into_iter().map(|need| Placed { need, from, to }));
+        self.from = self.to;
         self.before = end(hir, Side::Last).or(around.before);
     }
 
     fn append(&mut self, words: Vec<Word>, around: Around) {
         let longest = |words: &[Word]| words.iter().map(Vec::len).max().unwrap_or(0);
+        let most = words.iter().map(|word| words_in(bytes_of(word))).max();
         if self.run.len() * words.len() > PRODUCT_MAX || longest(&self.run) + longest(&words) > WORD_BYTES_MAX {
             self.flush(words.iter().all(|word| begins_apart(word)));
             self.before = around.before;
@@ -152,8 +197,10 @@ impl Walk {
         } else {
             self.run = product(&self.run, &words);
         }
+        self.to.advance(most);
     }
 
+    /// Ends the run.
     fn flush(&mut self, after: bool) {
         let mut run = std::mem::replace(&mut self.run, vec![Vec::new()]);
         for word in &mut run {
@@ -167,29 +214,30 @@ impl Walk {
                 word.pop();
             }
         }
-        self.needs.extend(need(run.iter().map(|word| literal(word)).collect()));
+        if let Some(need) = need(run.iter().map(|word| literal(word)).collect()) {
+            let (from, to) = (self.from, self.to);
+            self.needs.push(Placed { need, from, to });
+        }
+        self.from = self.to;
     }
+}
+
+fn bytes_of(word: &[Symbol]) -> impl Iterator<Item = u8> {
+    word.iter().filter_map(|symbol| match symbol {
+        Symbol::Byte(byte) => Some(*byte),
+        Symbol::Edge => None,
+    })
 }
 
 fn begins_apart(word: &[Symbol]) -> bool {
     matches!(word.first(), Some(Symbol::Byte(byte)) if !byte.is_ascii_alphanumeric())
 }
 
-/// What is around one part of a sequence.
-fn between(parts: &[Hir], at: usize, around: Around) -> Around {
-    let before = parts[..at].iter().rev().map(|part| end(part, Side::Last));
-    let after = parts[at + 1..].iter().map(|part| end(part, Side::First));
-    Around {
-        before: sequence(before).or(around.before),
-        after: sequence(after).or(around.after),
-    }
-}
-
 /// A need that is met whichever alternative matches: the rarest of each. None where one of them needs nothing.
 fn any_of(parts: &[Hir], around: Around) -> Option<Need> {
     let mut literals = Vec::new();
     for part in parts {
-        let needs = needs(part, around).into_iter();
+        let needs = needs(part, around).into_iter().map(|placed| placed.need);
         literals.extend(needs.min_by(|a, b| commonness(a).total_cmp(&commonness(b)))?);
     }
     need(literals)
@@ -204,11 +252,18 @@ fn need(mut literals: Vec<Vec<u8>>) -> Option<Need> {
     let all: HashSet<&[u8]> = literals.iter().map(Vec::as_slice).collect();
     let holds_another = |literal: &[u8]| (1..literal.len()).any(|length| literal.windows(length).any(|part| all.contains(part)));
     let need: Need = literals.iter().filter(|literal| !holds_another(literal)).cloned().collect();
-    (need.len() <= LITERALS_MAX).then_some(need)
+    (need.len() <= WORDS_MAX).then_some(need)
 }
 
-/// The outline of a word, as far as it is looked for. Edges are spaces where they touch a letter or digit.
+/// The outline of a word, as far as it is looked for.
 fn literal(word: &[Symbol]) -> Vec<u8> {
+    let mut literal = outline(spaced(word));
+    literal.truncate(LITERAL_SYMBOLS_MAX);
+    literal
+}
+
+/// The bytes of a word, with spaces for edges that touch a letter or digit.
+fn spaced(word: &[Symbol]) -> Vec<u8> {
     let touches = |symbol: Option<&Symbol>| matches!(symbol, Some(Symbol::Byte(byte)) if byte.is_ascii_alphanumeric());
     let bytes = word.iter().enumerate().filter_map(|(at, symbol)| match symbol {
         Symbol::Byte(byte) => Some(*byte),
@@ -217,176 +272,14 @@ fn literal(word: &[Symbol]) -> Vec<u8> {
             (touches(before) || touches(word.get(at + 1))).then_some(b' ')
         }
     });
-    let mut literal = outline(bytes);
-    literal.truncate(LITERAL_SYMBOLS_MAX);
-    literal
-}
-
-/// Everything that the expression matches, where that is a small set.
-fn exact(hir: &Hir) -> Option<Vec<Word>> {
-    let words = match hir.kind() {
-        HirKind::Empty => vec![Vec::new()],
-        HirKind::Look(look) => vec![if is_edge(*look) { vec![Symbol::Edge] } else { Vec::new() }],
-        HirKind::Literal(literal) => vec![word(&literal.0)],
-        HirKind::Class(class) => members(class)?,
-        HirKind::Capture(capture) => exact(&capture.sub)?,
-        HirKind::Repetition(repetition) => {
-            let mut words = exact(&repetition.sub)?;
-            match (repetition.min, repetition.max) {
-                (0, Some(1)) => words.push(Vec::new()),
-                (1, Some(1)) => {}
-                _ => return None,
-            }
-            words
-        }
-        HirKind::Concat(parts) => {
-            let mut words = vec![Vec::new()];
-            for part in parts {
-                let next = exact(part)?;
-                if words.len() * next.len() > PRODUCT_MAX {
-                    return None;
-                }
-                words = product(&words, &next);
-            }
-            words
-        }
-        HirKind::Alternation(parts) => {
-            let mut words = Vec::new();
-            for part in parts {
-                words.extend(exact(part)?);
-            }
-            words
-        }
-    };
-    (words.len() <= LITERALS_MAX).then_some(words)
-}
-
-fn word(bytes: &[u8]) -> Word {
-    bytes.iter().map(|byte| Symbol::Byte(*byte)).collect()
-}
-
-fn product(left: &[Word], right: &[Word]) -> Vec<Word> {
-    left.iter()
-        .flat_map(|left| right.iter().map(|right| [left.as_slice(), right].concat()))
-        .collect()
-}
-
-/// The members of a class, where they are few.
-fn members(class: &Class) -> Option<Vec<Word>> {
-    let members: Vec<Word> = match class {
-        Class::Bytes(class) => {
-            let all = class.ranges().iter().flat_map(|range| range.start()..=range.end());
-            all.take(CLASS_MAX + 1).map(|byte| word(&[byte])).collect()
-        }
-        Class::Unicode(class) => {
-            let all = class.ranges().iter().flat_map(|range| range.start()..=range.end());
-            all.take(CLASS_MAX + 1)
-                .map(|c| word(c.encode_utf8(&mut [0; 4]).as_bytes()))
-                .collect()
-        }
-    };
-    let letters = members.iter().filter(|word| matches!(word.as_slice(), [Symbol::Byte(b'a'..=b'z')]));
-    (members.len() <= CLASS_MAX && letters.count() <= LETTERS_MAX).then_some(members)
-}
-
-/// Whether a class has no letter and no digit of ASCII.
-fn is_apart(class: &Class) -> bool {
-    match class {
-        Class::Bytes(class) => class
-            .ranges()
-            .iter()
-            .all(|range| !(range.start()..=range.end()).any(|byte| byte.is_ascii_alphanumeric())),
-        Class::Unicode(class) => class
-            .ranges()
-            .iter()
-            .all(|range| !(range.start()..=range.end().min('\x7f')).any(|c| c.is_ascii_alphanumeric())),
-    }
-}
-
-/// Looks that hold only where one side at least is no letter or digit.
-const fn is_edge(look: Look) -> bool {
-    let of_text = matches!(
-        look,
-        Look::Start | Look::End | Look::StartLF | Look::EndLF | Look::StartCRLF | Look::EndCRLF
-    );
-    let of_word = matches!(
-        look,
-        Look::WordAscii | Look::WordStartAscii | Look::WordEndAscii | Look::WordStartHalfAscii | Look::WordEndHalfAscii
-    );
-    of_text || of_word
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
-    First,
-    Last,
-}
-
-/// What stands at one end of an expression.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// Perhaps a letter or digit.
-    Unknown,
-    /// No letter or digit.
-    Apart,
-    /// No letter or digit, or nothing at all.
-    ApartOrNothing,
-}
-
-impl End {
-    /// Whether it is no letter or digit, where `beyond` says so of what comes behind nothing.
-    fn or(self, beyond: bool) -> bool {
-        self == Self::Apart || (self == Self::ApartOrNothing && beyond)
-    }
-}
-
-/// What stands at the end of parts in a row, beginning with the outermost.
-fn sequence(mut ends: impl Iterator<Item = End>) -> End {
-    ends.find(|end| *end != End::ApartOrNothing).unwrap_or(End::ApartOrNothing)
-}
-
-fn end(hir: &Hir, side: Side) -> End {
-    match hir.kind() {
-        HirKind::Empty => End::ApartOrNothing,
-        HirKind::Look(look) => match (side, look) {
-            (Side::First, Look::WordEndHalfAscii | Look::WordEndAscii | Look::End | Look::EndLF | Look::EndCRLF)
-            | (Side::Last, Look::WordStartHalfAscii | Look::WordStartAscii | Look::Start | Look::StartLF | Look::StartCRLF) => End::Apart,
-            _ => End::ApartOrNothing,
-        },
-        HirKind::Literal(literal) => {
-            let byte = match side {
-                Side::First => literal.0.first(),
-                Side::Last => literal.0.last(),
-            };
-            match byte {
-                Some(byte) if !byte.is_ascii_alphanumeric() => End::Apart,
-                _ => End::Unknown,
-            }
-        }
-        HirKind::Class(class) if is_apart(class) => End::Apart,
-        HirKind::Class(_) => End::Unknown,
-        HirKind::Repetition(repetition) => match end(&repetition.sub, side) {
-            End::Apart if repetition.min == 0 => End::ApartOrNothing,
-            end => end,
-        },
-        HirKind::Capture(capture) => end(&capture.sub, side),
-        HirKind::Concat(parts) => match side {
-            Side::First => sequence(parts.iter().map(|part| end(part, side))),
-            Side::Last => sequence(parts.iter().rev().map(|part| end(part, side))),
-        },
-        HirKind::Alternation(parts) => {
-            let ends: Vec<End> = parts.iter().map(|part| end(part, side)).collect();
-            let rank = |wanted| ends.contains(&wanted).then_some(wanted);
-            rank(End::Unknown).or(rank(End::ApartOrNothing)).unwrap_or(End::Apart)
-        }
-    }
+    bytes.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Ways by `|`, needs by `&`, literals by `,`.
+    /// Ways by `|`; needs by `&` and how far they may be apart, the rarest with a star; literals by `,`.
     fn shown(source: &str) -> String {
         let need = |need: &Need| {
             need.iter()
@@ -394,7 +287,17 @@ mod tests {
                 .collect::<Vec<_>>()
                 .join(",")
         };
-        let way = |way: &Vec<Need>| way.iter().map(need).collect::<Vec<_>>().join("&");
+        let way = |way: &Way| {
+            let mut shown = String::new();
+            for (at, literals) in way.needs.iter().enumerate() {
+                if let Some(gap) = at.checked_sub(1).map(|before| way.gaps[before]) {
+                    shown += &gap.map_or_else(|| "&".to_owned(), |words| format!("&{words}&"));
+                }
+                let star = if at == way.lead && way.needs.len() > 1 { "*" } else { "" };
+                shown += &format!("{}{star}", need(literals));
+            }
+            shown
+        };
         ways(source).iter().map(way).collect::<Vec<_>>().join("|")
     }
 
@@ -408,8 +311,11 @@ mod tests {
             (r"\b{start-half}(?:mufles?|goujat)\b{end-half}", " goujat , mufle , mufles "),
             (r"mufles?\w+|goujat ?toi", "mufle|goujat toi,goujattoi"),
             (r"(?:mufles?|goujat) ?\w+", "goujat,mufle"),
-            (r"fum[^.]*goujat", "goujat&fum"),
-            (r"fum (?:[a-z]+[,;]* ){0,2}goujat", " goujat&fum "),
+            (r"fum[^.]*goujat", "fum&goujat*"),
+            (r"goujat[a-z]* (?:[a-z]+[,;]* ){0,2}fum", "goujat*&5& fum"),
+            (r"fum\b(?:[,;]* [a-z]+\b){1,3} ?goujat", "fum &5&goujat*"),
+            (r"fum(?: \w+| goujat .)", "fum "),
+            (r"(?:goujat [a-z]*)+ fum", "goujat *& fum"),
             (r"(?:fum|x*)goujat", "goujat"),
             (r"(?:goujat)?", ""),
             (r"[a-z]+", ""),
@@ -421,5 +327,22 @@ mod tests {
         ] {
             assert_eq!(shown(source), expected, "{source}");
         }
+    }
+
+    #[test]
+    fn a_term_is_found_by_what_is_read_last_of_its_literal() {
+        for (term, literal, last) in [
+            ("con", " con ", 3),
+            ("🖕", "\u{80}\u{8f}", 3),
+            ("con🖕", " con ", 6),
+            ("ta, gueule de con", " ta gueule d", 11),
+            ("con!", " con ", 3),
+        ] {
+            let (found, at) = literal_of_term(term.as_bytes()).expect("a word");
+            let is_sign = literal.starts_with('\u{80}');
+            assert!(is_sign || found.starts_with(literal.as_bytes()), "{term}: {found:?}");
+            assert_eq!(at, last, "{term}");
+        }
+        assert_eq!(literal_of_term(b"..."), None);
     }
 }

@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::expression::is_of_word;
+
 /// What stands for a byte in an outline, spaces between signs and letters aside.
 pub(crate) const fn symbol(byte: u8) -> u8 {
     match byte {
@@ -39,23 +41,27 @@ pub(crate) fn outline(bytes: impl IntoIterator<Item = u8>) -> Vec<u8> {
 const COLUMNS: usize = 64;
 const FIRST_SIGN: u8 = 37;
 
-/// The column of each byte of a text.
+/// The column of each byte of a text, and [`OF_WORD`].
 const COLUMN_OF: [u8; 256] = {
     let mut columns = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        #[expect(clippy::cast_possible_truncation, reason = "below 256")]
-        let symbol = symbol(byte as u8);
-        columns[byte] = match symbol {
+    let mut byte = 0_u8;
+    loop {
+        let symbol = symbol(byte);
+        let column = match symbol {
             b'a'..=b'z' => symbol - b'a' + 1,
             b'0'..=b'9' => symbol - b'0' + 27,
             0x80.. => symbol - 0x80 + FIRST_SIGN,
             _ => 0,
         };
+        columns[byte as usize] = if is_of_word(byte) { column | OF_WORD } else { column };
+        if byte == u8::MAX {
+            break columns;
+        }
         byte += 1;
     }
-    columns
 };
+/// What marks the columns of letters, digits and underscores.
+const OF_WORD: u8 = 0x80;
 
 /// Looks for literals in the outline of a text, all at once (Aho and Corasick). Each literal stands for some keys; keys below a bound
 /// are said to lead, and may be looked for alone.
@@ -80,7 +86,7 @@ const SHORT: u32 = 4;
 const MARK_BITS: u32 = 3;
 
 /// The states of beginnings of so few symbols have full rows: texts visit them most.
-const FULL_LENGTH_MAX: usize = 4;
+const FULL_LENGTH_MAX: usize = 3;
 /// A short row has so many steps, each with its column in a byte of one word.
 const SHORT_STEPS_MAX: usize = 4;
 const SHORT_ROW: usize = 3;
@@ -90,7 +96,8 @@ const WORDS_MAX: usize = 1 << 24;
 
 impl Literals {
     /// Builds the automaton of outlines with their keys; those below `leading` lead. None where it would be too large.
-    pub(crate) fn build(literals: BTreeMap<Vec<u8>, Vec<u32>>, leading: u32) -> Option<Self> {
+    pub(crate) fn build(literals: BTreeMap<Vec<u8>, Vec<usize>>, leading: usize) -> Option<Self> {
+        let leading = u32::try_from(leading).ok()?;
         let mut trie = Trie::default();
         trie.nodes.push(Node::default());
         for (literal, keys) in literals {
@@ -100,40 +107,55 @@ impl Literals {
         trie.literals(&order, leading)
     }
 
-    /// Every state in which a literal ends that stands in the outline of `text`, where spaces stand before and after it.
+    /// Every end of a literal in the outline of `text`, where spaces stand before and after it, in order.
     pub(crate) fn look(&self, text: &[u8]) -> Ends {
         let mut ends = Ends {
-            states: Vec::new(),
+            ends: Vec::new(),
             some_lead: false,
         };
-        let mut step = |state, column| {
+        let mut words = 0;
+        let mut step = |state, column, at, words| {
             let state = self.next(state, column);
             if state & ENDING != 0 {
-                ends.add(state);
+                ends.add(End { state, at, words });
             }
             state
         };
         // A space after a space leads nowhere else: those between signs and letters are taken without looking back.
-        let mut state = step(0, 0);
-        let mut after_sign = false;
-        for byte in text {
-            let column = COLUMN_OF[usize::from(*byte)];
+        let mut state = step(0, 0, 0, 0);
+        let (mut after_sign, mut before) = (false, 0);
+        for (at, byte) in text.iter().enumerate() {
+            let entry = COLUMN_OF[usize::from(*byte)];
+            let column = entry & !OF_WORD;
             if (column >= FIRST_SIGN) != after_sign {
                 after_sign = !after_sign;
-                state = step(state, 0);
+                state = step(state, 0, at, words);
             }
-            state = step(state, column);
+            words += usize::from((entry & !before) / OF_WORD);
+            before = entry;
+            state = step(state, column, at, words);
         }
-        step(state, 0);
+        step(state, 0, text.len(), words);
         ends
     }
 
-    /// The keys of a state in which a literal ends: those that lead, and all of them.
-    pub(crate) fn keys(&self, state: u32) -> (&[u32], &[u32]) {
+    /// The keys of the literals that end in a state.
+    pub(crate) fn keys(&self, state: u32) -> &[u32] {
+        let ([_, count], keys) = self.keys_at(state);
+        &keys[..count as usize]
+    }
+
+    /// Those of them that lead.
+    pub(crate) fn leading_keys(&self, state: u32) -> &[u32] {
+        let ([count, _], keys) = self.keys_at(state);
+        &keys[..count as usize]
+    }
+
+    fn keys_at(&self, state: u32) -> ([u32; 2], &[u32]) {
         let row = (state >> MARK_BITS) as usize;
         let place = if state & SHORT == 0 { row + COLUMNS } else { row + 2 };
         let (counts, keys) = self.keys[self.rows[place] as usize..].split_at(2);
-        (&keys[..counts[0] as usize], &keys[..counts[1] as usize])
+        ([counts[0], counts[1]], keys)
     }
 
     #[inline]
@@ -154,21 +176,32 @@ impl Literals {
     }
 }
 
-/// Where literals ended.
+/// Where literals end.
 #[derive(Debug)]
 pub(crate) struct Ends {
-    pub(crate) states: Vec<u32>,
+    pub(crate) ends: Vec<End>,
     /// Whether one of them has a leading key.
     pub(crate) some_lead: bool,
 }
 
+/// The end of one or several literals.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct End {
+    /// Tells which, to [`Literals::keys`].
+    pub(crate) state: u32,
+    /// The byte of the text that was read last.
+    pub(crate) at: usize,
+    /// How many words have begun in the text: letters, digits and underscores in a row.
+    pub(crate) words: usize,
+}
+
 impl Ends {
-    fn add(&mut self, state: u32) {
-        if self.states.is_empty() {
-            self.states.reserve(64);
+    fn add(&mut self, end: End) {
+        if self.ends.is_empty() {
+            self.ends.reserve(32);
         }
-        self.states.push(state);
-        self.some_lead |= state & LEADING != 0;
+        self.ends.push(end);
+        self.some_lead |= end.state & LEADING != 0;
     }
 }
 
@@ -191,10 +224,10 @@ struct Node {
 }
 
 impl Trie {
-    fn add(&mut self, literal: &[u8], keys: Vec<u32>) -> Option<()> {
+    fn add(&mut self, literal: &[u8], keys: Vec<usize>) -> Option<()> {
         let mut at = 0;
         for symbol in literal {
-            let column = COLUMN_OF[usize::from(*symbol)];
+            let column = COLUMN_OF[usize::from(*symbol)] & !OF_WORD;
             at = match self.nodes[at].child(column) {
                 Some(child) => child,
                 None => {
@@ -213,7 +246,9 @@ impl Trie {
                 }
             };
         }
-        self.nodes[at].keys.extend(keys);
+        for key in keys {
+            self.nodes[at].keys.push(u32::try_from(key).ok()?);
+        }
         Some(())
     }
 
@@ -376,8 +411,8 @@ mod tests {
 
         /// Against looking for each literal in the outline of the text.
         #[test]
-        fn finds_every_literal_and_no_other(text in text(), words in prop::collection::vec((text(), any::<bool>(), any::<bool>()), 1..12), leading in 0_u32..12) {
-            let mut literals: BTreeMap<Vec<u8>, Vec<u32>> = BTreeMap::new();
+        fn finds_every_literal_and_no_other(text in text(), words in prop::collection::vec((text(), any::<bool>(), any::<bool>()), 1..12), leading in 0_usize..12) {
+            let mut literals: BTreeMap<Vec<u8>, Vec<usize>> = BTreeMap::new();
             for (key, (word, before, after)) in (0..).zip(&words) {
                 let short: String = word.chars().take(8).collect();
                 let spaced = format!("{}{short}{}", if *before { " " } else { "" }, if *after { " " } else { "" });
@@ -387,19 +422,32 @@ mod tests {
                 }
             }
             let spaced = outline(format!(" {text} ").bytes());
-            let expected: BTreeSet<u32> = literals
+            let expected: BTreeSet<usize> = literals
                 .iter()
                 .filter(|(literal, _)| spaced.windows(literal.len()).any(|window| window == literal.as_slice()))
                 .flat_map(|(_, keys)| keys.iter().copied())
                 .collect();
-            let automaton = Literals::build(literals, leading).expect("few states");
+            let automaton = Literals::build(literals.clone(), leading).expect("few states");
             let ends = automaton.look(text.as_bytes());
-            let all: BTreeSet<u32> = ends.states.iter().flat_map(|state| automaton.keys(*state).1).copied().collect();
-            let leading_ones: BTreeSet<u32> = ends.states.iter().flat_map(|state| automaton.keys(*state).0).copied().collect();
+            let all: BTreeSet<usize> = ends.ends.iter().flat_map(|end| automaton.keys(end.state)).map(|key| *key as usize).collect();
+            let leading_ones: BTreeSet<usize> = ends.ends.iter().flat_map(|end| automaton.leading_keys(end.state)).map(|key| *key as usize).collect();
             prop_assert_eq!(&all, &expected);
-            let lead: BTreeSet<u32> = expected.into_iter().filter(|key| *key < leading).collect();
+            let lead: BTreeSet<usize> = expected.into_iter().filter(|key| *key < leading).collect();
             prop_assert_eq!(ends.some_lead, !lead.is_empty());
             prop_assert_eq!(leading_ones, lead);
+            for end in ends.ends {
+                let read = &text.as_bytes()[..text.len().min(end.at + 1)];
+                let outline = outline([b" ", read, b" "].concat());
+                let ends_there = |key: &u32| literals.iter().any(|(literal, keys)| keys.contains(&(*key as usize)) && is_end(&outline, literal));
+                prop_assert!(automaton.keys(end.state).iter().all(ends_there), "{:?}", end);
+                let begun = read.split(|byte| !is_of_word(*byte)).filter(|word| !word.is_empty()).count();
+                prop_assert!(end.words == begun || end.words + 1 == begun, "{:?} of {}", end, begun);
+            }
         }
+    }
+
+    /// Whether the literal ends where the outline does, or at a space or one symbol before.
+    fn is_end(outline: &[u8], literal: &[u8]) -> bool {
+        (0..=2).any(|back| outline[..outline.len().saturating_sub(back)].ends_with(literal))
     }
 }

@@ -1,7 +1,7 @@
 """Python's re and pyahocorasick on the comments and terms of compare: python3 peers.py COMMENTS TERMS.
 
 One comment and one term a line. Writes a line per way: its name, a tab, and the seconds of processor time that the whole corpus
-takes, the best of three runs. The alternation of re is so slow that it gets every fiftieth comment, and its time is scaled up.
+takes, the best of three runs each. The alternation of re is so slow that it gets every fiftieth comment, and its time is scaled up.
 """
 
 import re
