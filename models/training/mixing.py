@@ -17,7 +17,10 @@ import numpy as np
 
 from labels import LABELS
 
-HEADS = [label.name for label in LABELS]
+# The head `toxic` is no label of a manifest: rude, crude or aggressive to an ordinary reader, as ToxiFrench, Jigsaw and Perspective mean it. It
+# is wider than `abusive`, which leaves vulgarity and harsh criticism alone, and helps to score it where talk is rough.
+TOXIC, WIDE = "toxic", "toxic_wide"  # the head, and its key in a row: there `toxic` is the key of `abusive`
+HEADS = [*(label.name for label in LABELS), TOXIC]
 # Acts that are abuse by definition: what is known to be acceptable has none of them.
 ENTAILED = ("hate", "threat", "incitement", "denial", "terror-apology", "doxxing", "harassment", "insult")
 # Groups as the other sources name them. A target without a head says that the comment aims at somebody else.
@@ -47,6 +50,13 @@ MASKED = {
 }
 
 
+# Files whose label `toxic` is the wider notion.
+WIDE_SOURCES = (
+    "toxifrench_agree", "rtplx_fr", "jigsaw_fr", "jigsaw_en", "surge_en", "more_jigsaw_wiki_en", "more_toldbr_pt", "more_goldtox_es",
+    "written_forum3", "written_forum4", "written_forum5", "written_forum6", "written_tweets3", "written_tweets4", "written_tweets5",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Source:
     """A file of train/: how often its lines are drawn, against once, and how much each counts in the loss."""
@@ -58,11 +68,11 @@ class Source:
 # French first, half of all draws; real comments are few and drawn often. Other languages come in small doses for rare labels and real
 # registers, none more than an eighth of their half; German, Portuguese and Spanish only where --whole-vocabulary is given.
 SOURCES = {
-    "toxifrench_agree": Source(8.0),
-    "rtplx_fr": Source(1.5),
+    "toxifrench_agree": Source(12.0),
+    "rtplx_fr": Source(2.0),
     "jigsaw_fr": Source(1.5),
-    "mlma_fr": Source(1.0),
-    "umsab_fr": Source(0.8),
+    "mlma_fr": Source(2.0),
+    "umsab_fr": Source(1.5),
     "synthetic_fr": Source(0.5, 0.5),
     "written_contrast": Source(2.0),
     "written_insult_criticism": Source(2.0),
@@ -78,6 +88,19 @@ SOURCES = {
     "written_implicit": Source(2.0),
     "written_urgent": Source(2.0),
     "written_criticism": Source(2.0),
+    "written_forum3": Source(3.0),
+    "written_forum4": Source(3.0),
+    "written_forum5": Source(3.0),
+    "written_forum6": Source(2.0),
+    "written_tweets3": Source(2.5),
+    "written_tweets4": Source(2.5),
+    "written_tweets5": Source(2.5),
+    "written_threats2": Source(2.0),
+    "written_threats3": Source(2.0),
+    "written_identity2": Source(2.0),
+    "written_implicit2": Source(2.0),
+    "written_urgent2": Source(2.0),
+    "written_criticism2": Source(2.0),
     "surge_en": Source(1.5),
     "jigsaw_en": Source(0.5),
     "more_jigsaw_wiki_en": Source(0.28),
@@ -114,21 +137,24 @@ ABUSIVE_ACTS = ("abusive", "hate", "threat", "incitement", "denial", "terror-apo
 ACT_KEYS = {label.name: label.key for label in LABELS if label.target is None}
 
 
-def labels_of_codes(codes):
-    """Labels and targets of a line whose acts are all known: `hate,insult,@origin`; `-` for acceptable without any."""
+def labels_of_codes(codes, wide=False):
+    """Labels and targets of a line whose acts are all known: `hate,insult,@origin`; `-` for acceptable without any. `wide`: the absence
+    of `toxic` says something too; elsewhere it is unknown for a line that is acceptable but vulgar or critical."""
     names = [] if codes == "-" else codes.split(",")
-    unknown = [name for name in names if name not in ACT_KEYS and not name.startswith("@")]
+    unknown = [name for name in names if name not in ACT_KEYS and name != TOXIC and not name.startswith("@")]
     if unknown:
         raise ValueError(f"unknown label {unknown[0]!r}; known: {', '.join(ACT_KEYS)} and @target")
     labels = {key: int(name in names) for name, key in ACT_KEYS.items()}
     labels["toxic"] = int(any(name in ABUSIVE_ACTS for name in names))
+    if labels["toxic"] or wide or not names:
+        labels[WIDE] = int(labels["toxic"] or TOXIC in names)
     return labels, [name[1:] for name in names if name.startswith("@")]
 
 
-def own_row(line):
+def own_row(line, wide=False):
     """A line of written/*.tsv: text, codes, perhaps what it answers, perhaps the name of its contrast set."""
     text, codes, *rest = line.split("\t")
-    labels, targets = labels_of_codes(codes)
+    labels, targets = labels_of_codes(codes, wide)
     row = {"text": text, "labels": labels, "targets": targets, "lang": "fr"}
     for name, value in zip(("parent", "twin"), rest, strict=False):
         if value:
@@ -145,15 +171,25 @@ def corrections(name):
 def read_lines(path):
     """The comments of a file: JSONL as in --data, with our corrections, or TSV of our own."""
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    wide = path.stem in WIDE_SOURCES
     if path.suffix == ".tsv":
-        return [own_row(line) for line in lines]
-    rows, better = [json.loads(line) for line in lines], corrections(path.stem)
-    for row in rows if better else []:
-        codes = better.get(hashlib.sha256(row["text"].encode("utf-8")).hexdigest()[:16])
+        return [own_row(line, wide) for line in lines]
+    rows, better, toxic = [json.loads(line) for line in lines], corrections(path.stem), corrections(TOXIC)
+    for row in rows:
+        key = hashlib.sha256(row["text"].encode("utf-8")).hexdigest()[:16]
+        codes = better.get(key)
         if codes == "?":
             row["labels"] = {}
         elif codes:
             row["labels"], row["targets"] = labels_of_codes(codes)
+        elif wide and "toxic" in row["labels"]:
+            row["labels"][WIDE] = row["labels"]["toxic"]
+        if key in toxic:
+            row["labels"].pop(WIDE, None)
+            if toxic[key] != "?":
+                row["labels"][WIDE] = int(toxic[key])
+            if not codes and row["labels"].get(WIDE) != row["labels"].get("toxic"):
+                row["labels"].pop("toxic", None)
     return rows
 
 
@@ -180,6 +216,7 @@ def truth(row, masked=()):
     for key, head in TARGETS.items():
         if given.get(key) == 1:
             values[head] = 1
+    values[TOXIC] = given.get(WIDE, np.nan)
     toxic = given.get("toxic")
     if toxic == 0:
         for head in HEADS:
@@ -199,6 +236,7 @@ class Pool:
     def __init__(self, folder, sources=None, languages=TRIMMED_LANGUAGES):
         sources = SOURCES if sources is None else sources
         self.rows, truths, weights, draws, self.french = [], [], [], [], []
+        acts = [HEADS.index(head) for head in ENTAILED]
         for name, source in sources.items():
             if name.rpartition("_")[2] in ("de", "pt", "es") and name.rpartition("_")[2] not in languages:
                 continue
@@ -209,6 +247,9 @@ class Pool:
                 if is_held_out(row):
                     continue
                 values = truth(row, MASKED.get(name, ()))
+                if values[HEADS.index("abusive")] == 1 and np.isnan(values[acts]).all():
+                    # Toxic without an act: what is crude or hostile to one reader is protected speech here.
+                    values[HEADS.index("abusive")] = np.nan
                 if np.isnan(values).all():
                     continue
                 rare = max([boost for head, boost in RARE.items() if values[HEADS.index(head)] == 1], default=1.0)

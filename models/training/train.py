@@ -8,13 +8,19 @@
 --data has train/*.jsonl and validation/*.jsonl, --base has config.json, tokenizer.json and the 4-bit pack of the first weights, --work
 takes checkpoints and the log (outside the repository), --out gets model.onnx and tokenizer.json. The texts stay where they are.
 
-What it does. Lines are drawn with the weights of mixing.py, changed by augmentation.py, joined by comments made by templates.py, and
-cut to --tokens. Every head is a masked logistic loss: what a source does not say counts nothing. Embeddings and the lowest layers
-keep their weights. An exponential average of the weights is what is measured, kept and exported. Every --every minutes it is measured
-on the validation files; the state with the best mean stays (early stopping). After --minutes or --texts the best state is blended with
-the first weights, which takes back what the model forgot of real forums and tweets; the best blend is exported, quantised (quantise.py)
-and compared with its int8 form. Half of the validation lines, by hash, choose the state; the other half only
-report. From --french-from of the run on it sees French only.
+What it does. Samples are drawn beforehand (samples.py): lines with the weights of mixing.py, changed by augmentation.py, joined by
+comments made by templates.py, cut to --tokens. Every head is a masked logistic loss: what a source does not say counts nothing. With
+--first-model one more head, `old:toxic`, learns what that model calls toxic, so that it can still be asked. Embeddings and the
+lowest layers keep their weights. An exponential average of the weights is what is measured, kept and exported. Every --every minutes it is
+measured on the validation files; the state with the best mean stays (early stopping). After --minutes or --texts the best state is
+blended with the first weights, which takes back what the model forgot of real forums and tweets; the best blend is kept (blended.pt),
+exported, quantised (quantise.py) and compared with its int8 form. Half of the validation lines, by hash, choose the state; the other
+half only report. From --french-from of the run on it sees French only.
+
+With --teachers, blended states of earlier runs with other seeds, the network begins at their mean and learns what they say together (their
+mean logits, at temperature 2) besides the labels: distillation (Hinton, Vinyals and Dean, 2015). With --layers it keeps only those.
+
+It uses an accelerator where PyTorch finds one (CUDA): the largest batches that fit, all processors for drawing. Else two cores.
 
 --whole-vocabulary DIR holds tokenizer.json and an .npz of the same network with all its pieces (250,037): German, Portuguese and Spanish
 lines are then read with it. Embeddings keep their weights, so that the exported model has the small vocabulary again. French and English
@@ -43,21 +49,24 @@ import torch
 import augmentation
 import mixing
 import quantise
+import samples
 import templates
-from encoder import Classifier, Shape, first_weights, load_first_model, load_first_weights
+from encoder import OLD_TOXIC, Classifier, Shape, first_weights, load_first_model, load_first_weights
 from inputs import Reader, batches
 from measures import auc
-from mixing import HEADS, TRIMMED_LANGUAGES, Pool, is_held_out, read_lines, truth
+from mixing import HEADS, TOXIC, TRIMMED_LANGUAGES, Pool, is_held_out, read_lines, truth
 
-HEAD_WEIGHTS = {"abusive": 1.0, "hate": 0.7, "threat": 0.7, "insult": 0.5}
+HEAD_WEIGHTS = {"abusive": 1.0, TOXIC: 1.0, "hate": 0.7, "threat": 0.7, "insult": 0.5}
 OTHER_WEIGHT, TARGET_WEIGHT = 0.3, 0.2
 TEMPLATE_SHARE = 0.04
 PARENT_KEPT = 0.5
 AVERAGE = 0.99
+TEMPERATURE = 2.0
+LABELS_BESIDE_TEACHERS = 0.3  # weight of the labels where there are teachers
 # Products in bfloat16 where the processor has them, twice as fast; weights, sums and losses stay in fp32. Elsewhere it is slower.
-BFLOAT16 = torch.cpu.get_capabilities().get("avx512_bf16", False)
+BFLOAT16 = {"cpu": torch.cpu.get_capabilities().get("avx512_bf16", False), "cuda": True}
 QUANTISE_TEXTS = 300
-CHUNK = 1536  # texts drawn, augmented and sorted by length together
+CHUNK = 1536  # texts drawn together
 
 
 def head_weights():
@@ -72,14 +81,23 @@ def masked_loss(logits, values, row_weights, weights):
     return (losses * known * weights * row_weights[:, None]).sum() / len(values)
 
 
-class Stream:
-    """Batches of augmented comments without end."""
+def softened_loss(logits, targets, weights):
+    """What teachers say (logits, NaN where they say nothing), as a weighted logistic loss at TEMPERATURE, divided by the number of texts."""
+    known = ~torch.isnan(targets)
+    wanted = torch.sigmoid(torch.nan_to_num(targets) / TEMPERATURE)
+    losses = torch.nn.functional.binary_cross_entropy_with_logits(logits / TEMPERATURE, wanted, reduction="none")
+    return (losses * known * weights).sum() * TEMPERATURE / len(logits)
 
-    def __init__(self, pool, reader, random, padded_tokens, foreign=None):
-        self.pool, self.reader, self.random, self.padded_tokens = pool, reader, random, padded_tokens
+
+class Stream:
+    """Augmented comments without end."""
+
+    def __init__(self, pool, reader, random, foreign=None):
+        self.pool, self.reader, self.random = pool, reader, random
         self.foreign = foreign or reader
 
     def chunk(self, french_only):
+        """Token ids, truth of all heads and weight of each of some CHUNK texts."""
         sequences, values, weights = [], [], []
         for index in self.pool.draw(self.random, CHUNK, french_only):
             row = self.pool.rows[index]
@@ -93,11 +111,7 @@ class Stream:
             sequences.append(self.reader.ids(augmentation.augment(text, self.random)))
             values.append(np.array(known, dtype=np.float32))
             weights.append(np.float32(0.7))
-        groups = list(batches(sequences, self.padded_tokens))
-        self.random.shuffle(groups)
-        for group in groups:
-            ids, mask = self.reader.pad([sequences[index] for index in group])
-            yield ids, mask, np.stack([values[index] for index in group]), np.array([weights[index] for index in group])
+        return sequences, values, weights
 
 
 class Validation:
@@ -137,12 +151,14 @@ class Validation:
 
 
 def logits_of(model, reader, sequences, padded_tokens=2048):
-    results = np.zeros((len(sequences), len(HEADS)), dtype=np.float32)
+    """float32, [texts, outputs]."""
+    device = model.heads.weight.device
+    results = np.zeros((len(sequences), model.heads.out_features), dtype=np.float32)
     model.eval()
     with torch.no_grad():
         for group in batches(sequences, padded_tokens):
             ids, mask = reader.pad([sequences[index] for index in group])
-            results[group] = model(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
+            results[group] = model(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)).cpu().numpy()
     return results
 
 
@@ -156,6 +172,11 @@ def parameter_groups(model, rate, decay):
     return groups
 
 
+def mean(states):
+    """The mean of the weights of several networks of one shape: a model soup (Wortsman and others, 2022)."""
+    return {name: sum(state[name].float() for state in states) / len(states) for name in states[0]}
+
+
 def shown(found):
     return ", ".join(f"{name} {'/'.join(f'{v:.3f}' for v in (values if isinstance(values, list) else [values]))}" for name, values in found.items())
 
@@ -167,13 +188,15 @@ class Run:
         torch.manual_seed(arguments.seed)
         torch.set_num_threads(arguments.threads)
         self.arguments, self.started = arguments, time.monotonic()
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
         shape = Shape.read(arguments.base / "config.json")
         self.reader = Reader(arguments.base / "tokenizer.json", arguments.tokens, shape.padding)
-        self.model = Classifier(shape, len(HEADS))
+        self.outputs = [*HEADS, OLD_TOXIC] if arguments.first_model else HEADS
+        self.model = Classifier(shape, len(self.outputs), layer_dropout=arguments.layer_dropout)
         load_first_weights(self.model, arguments.base)
         if arguments.first_model:
             manifest = tomllib.loads((arguments.first_model / "manifest.toml").read_text(encoding="utf-8"))
-            load_first_model(self.model, arguments.first_model / "model.onnx", manifest["heads"], HEADS)
+            load_first_model(self.model, arguments.first_model / "model.onnx", manifest["heads"], self.outputs)
         foreign, languages = None, TRIMMED_LANGUAGES
         self.pieces = shape.vocabulary
         if arguments.whole_vocabulary:
@@ -181,19 +204,60 @@ class Run:
             foreign = Reader(arguments.whole_vocabulary / "tokenizer.json", arguments.tokens, shape.padding, self.model.widen(words))
             languages = (*TRIMMED_LANGUAGES, "de", "pt", "es")
         self.model.freeze(arguments.frozen)
-        self.start = {name: value.clone() for name, value in self.model.state_dict().items()}
-        if arguments.resume:
-            state = torch.load(arguments.resume, weights_only=True)
-            state["words.weight"] = self.model.words.weight.detach()
-            self.model.load_state_dict(state)
-        self.average = copy.deepcopy(self.model)
-        self.optimiser = torch.optim.AdamW(parameter_groups(self.model, arguments.rate, 0.9), weight_decay=0.01, fused=True)
         self.validation = Validation(arguments.data, self.reader)
         self.pool = Pool(arguments.data, languages=languages)
-        self.stream = Stream(self.pool, self.reader, np.random.default_rng(arguments.seed), arguments.padded_tokens, foreign)
-        self.weights = head_weights()
+        self.random = np.random.default_rng(arguments.seed)
+        self.stream = Stream(self.pool, self.reader, self.random, foreign)
         self.texts, self.steps, self.best, self.losses = 0, 0, -1.0, []
         self.log = (arguments.work / "log.jsonl").open("a", encoding="utf-8")
+        first = self.model.to(self.device)
+        self.model = copy.deepcopy(first)
+        if arguments.teachers:
+            self.load(mean([torch.load(path, map_location="cpu", weights_only=True) for path in arguments.teachers]))
+        if arguments.layers:
+            self.model.layers = torch.nn.ModuleList(self.model.layers[index] for index in arguments.layers)
+        if arguments.resume:
+            self.load(torch.load(arguments.resume, map_location="cpu", weights_only=True))
+        whole = not (arguments.teachers or arguments.layers)
+        self.start = {name: value.clone() for name, value in (first if whole else self.model).state_dict().items()}
+        self.average = copy.deepcopy(self.model)
+        if not arguments.export_only:
+            self.prepare(first)
+
+    def load(self, state):
+        self.model.load_state_dict(state | {"words.weight": self.model.words.weight.detach()})
+
+    def prepare(self, first):
+        """Draws the samples and asks the teachers about them, and the first model about the last head."""
+        arguments = self.arguments
+        count = min(arguments.texts, arguments.samples)
+        mixed = round(count * arguments.french_from)
+        self.parts = [samples.draw(self.stream, size, french, arguments.processes).to(self.device) for size, french in ((mixed, False), (count - mixed, True))]
+        self.targets = [torch.full((len(part), len(self.outputs)), torch.nan, device=self.device) for part in self.parts]
+        for targets, part in zip(self.targets, self.parts, strict=True):
+            asked = []
+            for path in arguments.teachers:
+                teacher = copy.deepcopy(first)
+                teacher.load_state_dict(torch.load(path, map_location="cpu", weights_only=True) | {"words.weight": first.words.weight.detach()})
+                asked.append(self.answers(teacher, part))
+            if asked:
+                targets.copy_(sum(asked) / len(asked))
+            if arguments.first_model:
+                targets[:, -1] = self.answers(first, part)[:, -1]
+        self.batches = [part.batches(self.random, arguments.padded_tokens) for part in self.parts]
+        self.weights = torch.cat([head_weights(), torch.ones(len(self.outputs) - len(HEADS))]).to(self.device)
+        self.optimiser = torch.optim.AdamW(parameter_groups(self.model, arguments.rate, 0.95), weight_decay=0.01, fused=True)
+        self.moving = [(own, new) for own, new in zip(self.average.parameters(), self.model.parameters(), strict=True) if new.requires_grad]
+
+    def answers(self, model, part):
+        """Logits of a network for samples: float32, [samples, outputs]."""
+        found = torch.zeros((len(part), len(self.outputs)), device=self.device)
+        model.eval()
+        with torch.no_grad(), torch.autocast(self.device, torch.bfloat16, enabled=BFLOAT16[self.device]):
+            for chosen in part.groups(np.arange(len(part)), 4 * self.arguments.padded_tokens):
+                ids, mask, _, _ = part.batch(chosen)
+                found[torch.from_numpy(chosen).to(self.device)] = model(ids, mask).float()
+        return found
 
     def minutes(self):
         return (time.monotonic() - self.started) / 60
@@ -201,27 +265,34 @@ class Run:
     def progress(self):
         return max(self.texts / self.arguments.texts, self.minutes() / self.arguments.minutes)
 
-    def step(self, ids, mask, values, row_weights):
+    def step(self):
         progress = self.progress()
+        place = 1 if progress >= self.arguments.french_from or not len(self.parts[0]) else 0
+        part, chosen = self.parts[place], next(self.batches[place])
+        ids, mask, values, row_weights = part.batch(chosen)
         rise = min(1.0, (self.steps + 1) / 60)
         for group in self.optimiser.param_groups:
             group["lr"] = group["base"] * rise * max(0.03, 1 - self.arguments.decay * progress)
         self.model.train()
-        with torch.autocast("cpu", torch.bfloat16, enabled=BFLOAT16):
-            logits = self.model(torch.from_numpy(ids), torch.from_numpy(mask))
-        loss = masked_loss(logits.float(), torch.from_numpy(values), torch.from_numpy(row_weights), self.weights)
+        with torch.autocast(self.device, torch.bfloat16, enabled=BFLOAT16[self.device]):
+            logits = self.model(ids, mask)
+        logits, known = logits.float(), len(HEADS)
+        loss = masked_loss(logits[:, :known], values, row_weights, self.weights[:known])
+        if self.arguments.teachers:
+            loss = loss * LABELS_BESIDE_TEACHERS
+        if self.arguments.teachers or self.arguments.first_model:
+            loss = loss + softened_loss(logits, self.targets[place][torch.from_numpy(chosen).to(self.device)], self.weights)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimiser.step()
         self.steps += 1
-        self.texts += len(ids)
-        self.losses.append(loss.item())
+        self.texts += len(chosen)
+        self.losses.append(loss.detach())
         keep = min(AVERAGE, (self.steps + 1) / (self.steps + 10))
         with torch.no_grad():
-            for own, new in zip(self.average.parameters(), self.model.parameters(), strict=True):
-                if new.requires_grad:
-                    own.lerp_(new, 1 - keep)
+            for own, new in self.moving:
+                own.lerp_(new, 1 - keep)
 
     def state(self):
         """The averaged weights without the embeddings, which never change."""
@@ -234,21 +305,19 @@ class Run:
             self.best = found["choice"]
             torch.save(self.state(), self.arguments.work / "best.pt")
         torch.save(self.state(), self.arguments.work / "last.pt")
-        line = {"minutes": round(self.minutes(), 2), "texts": self.texts, "steps": self.steps, "loss": float(np.mean(self.losses[-200:]))}
+        line = {"minutes": round(self.minutes(), 2), "texts": self.texts, "steps": self.steps, "loss": float(torch.stack(self.losses).mean()) if self.losses else None}
+        self.losses.clear()
         self.log.write(json.dumps(line | {"found": found}) + "\n")
         self.log.flush()
         print(f"{line} best {self.best:.4f}{' *' if better else ''}: {shown(found)}", flush=True)
 
     def train(self):
-        due = self.arguments.every
+        due = self.minutes() + self.arguments.every
         while self.progress() < 1:
-            for batch in self.stream.chunk(self.progress() >= self.arguments.french_from):
-                self.step(*batch)
-                if self.progress() >= 1:
-                    break
-                if self.minutes() >= due:
-                    self.measure()
-                    due = self.minutes() + self.arguments.every
+            self.step()
+            if self.minutes() >= due:
+                self.measure()
+                due = self.minutes() + self.arguments.every
         self.measure()
         self.average.load_state_dict(torch.load(self.arguments.work / "best.pt", weights_only=True), strict=False)
         return self.average
@@ -262,6 +331,7 @@ class Run:
             print(f"blend {share}: {shown(found)}", flush=True)
             best = max(best, (found["choice"], share))
         model.load_state_dict({name: self.start[name].lerp(own[name], best[1]) for name in own})
+        torch.save({name: value for name, value in model.state_dict().items() if name != "words.weight"}, self.arguments.work / "blended.pt")
         print(f"blend {best[1]} it is", flush=True)
 
 
@@ -272,18 +342,23 @@ def arguments_of(parser):
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of the model")
     parser.add_argument("--first-model", type=pathlib.Path, help="folder of an int8 model of the same base to begin from: models/abuse-fr-e5")
     parser.add_argument("--resume", type=pathlib.Path, help="start from this checkpoint instead of the first weights")
+    parser.add_argument("--teachers", type=pathlib.Path, nargs="+", default=[], help="blended.pt of earlier runs to learn from")
+    parser.add_argument("--layers", type=int, nargs="+", help="keep only these layers, counted from 0 at the bottom")
     parser.add_argument("--export-only", action="store_true", help="no training: export what --resume names")
     parser.add_argument("--blend", type=float, nargs="+", default=[1.0, 0.8, 0.65, 0.5], help="shares of the new weights to try")
     parser.add_argument("--whole-vocabulary", type=pathlib.Path, help="folder with tokenizer.json and weights of all pieces, for other languages")
     parser.add_argument("--french-from", type=float, default=0.67, help="share of the run after which only French is seen")
     parser.add_argument("--decay", type=float, default=1.0, help="share of the learning rate that is gone at the end; 0 for a run to be resumed")
     parser.add_argument("--texts", type=int, default=200_000, help="stop after so many texts")
+    parser.add_argument("--samples", type=int, default=500_000, help="how many different samples are drawn for them, at most")
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="processes that draw them")
     parser.add_argument("--minutes", type=float, default=600.0, help="stop after so many minutes")
     parser.add_argument("--every", type=float, default=10.0, help="minutes between measurements")
     parser.add_argument("--tokens", type=int, default=96, help="longest input")
     parser.add_argument("--padded-tokens", type=int, default=1024, help="padded size of a batch")
     parser.add_argument("--frozen", type=int, default=3, help="layers from the bottom that keep their weights, besides the embeddings")
     parser.add_argument("--rate", type=float, default=6e-5, help="learning rate of the top layer")
+    parser.add_argument("--layer-dropout", type=float, default=0.0, help="0.1 on an accelerator; on CPUs it takes a fifth of the time")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=20261126)
     return parser.parse_args()
@@ -296,7 +371,7 @@ def main():
     print(f"{len(run.pool.rows)} lines to draw from, {int(run.pool.draws.sum())} draws in one pass", flush=True)
     model = run.average if arguments.export_only else run.train()
     run.blend(model)
-    model.trim(run.pieces)
+    model.to("cpu").trim(run.pieces)
     arguments.out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(arguments.base / "tokenizer.json", arguments.out / "tokenizer.json")
     plain = quantise.export(model, arguments.work / "fp32.onnx")
