@@ -2,7 +2,7 @@
 """Gives the convolutional model more heads: a small perceptron per label over the features of its frozen network.
 
     ../venv/bin/python models/training/convolutional.py --data ../shared/data --first ../shared/model-base/baseline/useperm \\
-        --out models/abuse-fr-use --teacher models/abuse-fr-acts
+        --out models/abuse-fr-use
 
 --first names NAME.int8.onnx and NAME.tokenizer.json of the first convolutional model (multilingual Universal Sentence Encoder v3 with
 twelve heads). Its weights stay as they are, but its convolutions become int8 products over windows, twice as fast as the fp32 ones they
@@ -10,9 +10,6 @@ were (`as_products`); the features before its heads (float32, [texts, 1792]) of 
 computed once. Lines, weights and truth are those of mixing.py, masked loss as in train.py. --out gets model.onnx with
 the output `logits`: the twelve old heads, then one new head per label (`new:LABEL`). Two to five minutes on one core; the same seed
 gives the same draws.
-
-With --teacher, a model of train.py, the new heads learn what it says of the same texts besides the labels (ten minutes more on one core): the
-first stage then knows better whom the whole model would ask.
 """
 
 import argparse
@@ -29,16 +26,12 @@ from onnxruntime.quantization import quantize_dynamic as quantise_dynamic
 from tokenizers import Tokenizer
 
 import augmentation
-from inputs import Reader
 from measures import auc
 from mixing import HEADS, SOURCES, Pool, is_held_out, read_lines, truth, written_paths
-from quantise import Session
-from samples import in_processes
-from train import LABELS_BESIDE_TEACHERS, head_weights, masked_loss, softened_loss
+from train import head_weights, masked_loss
 
 FEATURES, WIDTH = 1792, 256
-TOKENS, TEACHER_TOKENS = 64, 96
-PROCESSES = 2
+TOKENS = 64
 COPIES_MAX = 3
 RARELY_DRAWN = 0.9  # sources drawn less often than this are sampled, the others read whole
 PASSES, BATCH, RATE = 6, 256, 1e-3
@@ -118,21 +111,8 @@ def drawn(pool, random):
     return texts, pool.truth[rows], weights / weights.mean()
 
 
-def answers(folder, texts):
-    """Logits of the model of train.py in `folder` for its first heads, those of HEADS: float32, [texts, heads]. In two processes."""
-    reader = Reader(folder / "tokenizer.json", TEACHER_TOKENS, 1)
-
-    def part(place):
-        return Session(folder / "model.onnx").logits_of([reader.ids(text) for text in texts[place::PROCESSES]])[:, : len(HEADS)]
-
-    found = np.zeros((len(texts), len(HEADS)), dtype=np.float32)
-    for place, own in enumerate(in_processes(part, PROCESSES)):
-        found[place::PROCESSES] = own
-    return found
-
-
-def fit(features, values, row_weights, targets, seed):
-    """The perceptron, over standardised features, in evaluation mode. `targets`: what the teacher says, or None."""
+def fit(features, values, row_weights, seed):
+    """The perceptron, over standardised features, in evaluation mode."""
     torch.manual_seed(seed)
     mean, scale = features.mean(0), features.std(0) + 1e-4
     inputs, values, row_weights = torch.from_numpy((features - mean) / scale), torch.from_numpy(values), torch.from_numpy(row_weights)
@@ -145,10 +125,7 @@ def fit(features, values, row_weights, targets, seed):
             chosen = order[start : start + BATCH]
             for group in optimiser.param_groups:
                 group["lr"] = RATE * (1 - steps / total)
-            logits = net(inputs[chosen])
-            loss = masked_loss(logits, values[chosen], row_weights[chosen], weights)
-            if targets is not None:
-                loss = LABELS_BESIDE_TEACHERS * loss + softened_loss(logits, torch.from_numpy(targets[chosen]), weights)
+            loss = masked_loss(net(inputs[chosen]), values[chosen], row_weights[chosen], weights)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -186,7 +163,6 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=pathlib.Path, required=True, help="folder with train/ and validation/")
     parser.add_argument("--first", required=True, help="NAME.int8.onnx and NAME.tokenizer.json without their endings")
-    parser.add_argument("--teacher", type=pathlib.Path, help="folder of a model of train.py")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of the model")
     parser.add_argument("--seed", type=int, default=20261126)
     arguments = parser.parse_args()
@@ -198,8 +174,7 @@ def main():
     pool = Pool(arguments.data, SOURCES)
     texts, values, weights = drawn(pool, random)
     print(f"{len(texts)} texts of {len(pool.rows)} lines", flush=True)
-    targets = answers(arguments.teacher, texts) if arguments.teacher else None
-    net = fit(features.of(texts), values, weights, targets, arguments.seed)
+    net = fit(features.of(texts), values, weights, arguments.seed)
     sets = {path.stem: read_lines(path) for path in sorted((arguments.data / "validation").glob("*.jsonl"))}
     sets["written, held out"] = [row for path in written_paths(arguments.data) for row in read_lines(path) if is_held_out(row)]
     for name, rows in sets.items():

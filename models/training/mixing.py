@@ -95,6 +95,7 @@ SOURCES = {
     "written_tweets3": Source(2.5),
     "written_tweets4": Source(2.5),
     "written_tweets5": Source(2.5),
+    "written_short": Source(3.0),
     "written_threats2": Source(2.0),
     "written_threats3": Source(2.0),
     "written_identity2": Source(2.0),

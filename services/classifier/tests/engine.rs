@@ -142,7 +142,8 @@ fn explanations_name_the_words_and_cost_little() -> Outcome {
     }
     assert_eq!(named[0].first(), Some(&"connard"), "{named:?}");
     assert_eq!(named[2], Vec::<&str>::new(), "too long to be explained");
-    assert_eq!(named[4].first(), Some(&"connard"), "the stretch that counts is found: {named:?}");
+    let first_two = named[4].get(..2).unwrap_or_default();
+    assert!(first_two.contains(&"connard"), "the stretch that counts is found: {named:?}");
     Ok(())
 }
 
@@ -257,7 +258,7 @@ fn a_verdict_has_every_field_of_the_contract() -> Outcome {
             .as_f64()
             .is_some_and(|probability| probability > 0.0)
     );
-    assert!(verdict["model"].as_str().is_some_and(|model| model.starts_with("abuse-fr-use@2+")));
+    assert!(verdict["model"].as_str().is_some_and(|model| model.starts_with("abuse-fr-use@3+")));
     Ok(())
 }
 

@@ -14,16 +14,16 @@
 //! are not counted. Two threads are measured by the clock on the wall. Compare within a run only: the machine below was half as fast
 //! at times.
 //!
-//! Measured on 26 November 2026 in five runs, on two virtual cores (Intel Xeon, 2 MiB of second-level cache each) of which training and
+//! Measured on 26 November 2026 in eight runs, on two virtual cores (Intel Xeon, 2 MiB of second-level cache each) of which training and
 //! compilers used one at times:
 //!
 //! | | comments/s | time beside one thread of the rulebook |
 //! |---|---|---|
-//! | rulebook, one thread | 225,000 to 227,000 (14 MB/s) | 1 |
-//! | rulebook, two threads | 274,000 to 313,000 (17 to 19 MB/s) | 0.73 to 0.82 |
+//! | rulebook, one thread | 225,000 to 248,000 (13 to 14 MB/s) | 1 |
+//! | rulebook, two threads | 274,000 to 318,000 (16 to 19 MB/s) | 0.73 to 0.82 |
 //! | alternation, regex crate | 1,700,000 to 3,900,000 | 0.06 to 0.13 |
-//! | alternation, Python's `re` | 850 to 910 | 249 to 265 |
-//! | pyahocorasick | 425,000 to 439,000 | 0.51 to 0.53 |
+//! | alternation, Python's `re` | 850 to 1,010 | 245 to 265 |
+//! | pyahocorasick | 425,000 to 487,000 | 0.51 to 0.53 |
 //!
 //! The alternation of the regex crate and pyahocorasick do a small part of the work: no patterns, no guards, no other spelling. The
 //! matcher that tried every pattern whose first or last words stand in the text took eight times as long as this one, alternating with
