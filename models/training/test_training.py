@@ -113,10 +113,11 @@ class Training(unittest.TestCase):
             run = run_of(folder)
             before = np.mean(run.validation.measure(lambda texts: train.logits_of(run.average, run.reader, texts))["toxifrench"][0])
             model = run.train()
-            own = model.heads.weight.detach().clone()
+            heads, own = model.heads.weight.detach().clone(), model.layers[1].fall.weight.detach().clone()
             run.blend(model)
-            blends = [run.start["heads.weight"].lerp(own, share) for share in (0.5, 1.0)]
-            self.assertTrue(any(torch.allclose(model.heads.weight, blend) for blend in blends))
+            blends = [run.start["layers.1.fall.weight"].lerp(own, share) for share in (0.5, 1.0)]
+            self.assertTrue(any(torch.allclose(model.layers[1].fall.weight, blend) for blend in blends))
+            self.assertTrue(torch.equal(model.heads.weight, heads))
             sequences = run.validation.sequences["toxifrench"]
             direct = train.logits_of(model, run.reader, sequences)
             after = auc(direct[:, 0], run.validation.truths["toxifrench"][:, 0])

@@ -323,14 +323,19 @@ class Run:
         return self.average
 
     def blend(self, model):
-        """Sets `model` to the point between the first weights and its own, of those in --blend, that the choosing half likes best."""
+        """Sets `model` to the point between the first weights and its own, of those in --blend, that the choosing half likes best. Its heads
+        stay as they are."""
         own, best = {name: value.clone() for name, value in model.state_dict().items()}, (-1.0, 1.0)
+
+        def mixed(share):
+            return {name: value if name.startswith("heads.") else self.start[name].lerp(value, share) for name, value in own.items()}
+
         for share in self.arguments.blend:
-            model.load_state_dict({name: self.start[name].lerp(own[name], share) for name in own})
+            model.load_state_dict(mixed(share))
             found = self.validation.measure(lambda sequences: logits_of(model, self.reader, sequences))
             print(f"blend {share}: {shown(found)}", flush=True)
             best = max(best, (found["choice"], share))
-        model.load_state_dict({name: self.start[name].lerp(own[name], best[1]) for name in own})
+        model.load_state_dict(mixed(best[1]))
         torch.save({name: value for name, value in model.state_dict().items() if name != "words.weight"}, self.arguments.work / "blended.pt")
         print(f"blend {best[1]} it is", flush=True)
 
