@@ -200,11 +200,11 @@ fn a_first_stage_that_is_not_the_one_is_refused() -> std::io::Result<()> {
             "network_sha256 = \"0",
             "another one than this model was fitted with",
         ),
-        ("{ \"old:toxic\" = ", "{ \"toxic\" = ", "`toxic` is no head of the first stage"),
+        ("{ \"old:toxic\" = ", "{ \"other\" = ", "`other` is no head of the first stage"),
         (
             "\"first:old:toxic\"",
-            "\"first:toxic\"",
-            "`first:toxic` is no head of the first stage",
+            "\"first:other\"",
+            "`first:other` is no head of the first stage",
         ),
         ("below = ", "below = nan # ", "every number must be finite"),
     ];
