@@ -7,6 +7,8 @@ Scores are the calibrated ones of the manifests, thresholds those of level *bala
 with. Sets: the validation files, and the written lines that train.py keeps aside. No model made by train.py was trained on them, but
 calibrate.py fits on the latter: where a label is read from several heads, its area here is too good. Intervals are 95 %:
 bootstrap for areas and for their paired differences, Wilson for shares. A group is named where one of its words is in the text.
+
+With --unseen the lines of `unseen/` stand in place of the written ones kept aside: nothing was trained, fitted or chosen on them.
 """
 
 import argparse
@@ -19,7 +21,7 @@ import numpy as np
 from calibrate import Corpus, Network
 from labels import LABELS
 from measures import auc, bootstrap, recall_at, wilson
-from mixing import HEADS, is_held_out, truth, written_paths
+from mixing import HEADS, UNSEEN, is_held_out, truth, written_paths
 
 GROUPS = {
     "origin": r"arabe|maghr|noirs?\b|noire|africain|rom\b|roms\b|gitan|asiat|chinois|migrant|immigr|réfugi|algéri|maroc|antill",
@@ -37,12 +39,12 @@ PROTECTED = ("criticism", "counter-speech", "vulgar")
 class Scored:
     """A model with its scores on both corpora."""
 
-    def __init__(self, directory, validation_files, written_files):
+    def __init__(self, directory, validation_files, written_files, chosen):
         manifest = tomllib.loads((directory / "manifest.toml").read_text(encoding="utf-8"))
         network = Network(directory, manifest)
         self.name, self.labels = manifest["name"], {label["label"]: label for label in manifest["labels"]}
         self.heads, self.thresholds = network.heads, manifest["thresholds"]["balanced"]
-        self.validation, self.written = Corpus(validation_files, network), Corpus(written_files, network, is_held_out)
+        self.validation, self.written = Corpus(validation_files, network), Corpus(written_files, network, chosen)
 
     def scores(self, corpus, label):
         """Calibrated scores, or None where the model has no such label."""
@@ -90,7 +92,8 @@ def of_file(corpus, test):
     return np.array([test(file) for file in corpus.files])
 
 
-def report(models):
+def report(models, kept):
+    """`kept` names the written lines: kept aside, or unseen."""
     names, place = [model.name for model in models], HEADS.index("abusive")
     changes = [f"{name} minus {names[0]}" for name in names[1:]]
     first = models[0]
@@ -98,20 +101,20 @@ def report(models):
     written = np.stack([truth(row) for row in first.written.rows])
     lines = ["Area under the ROC curve of `abusive`:"] + table("comments", "n", *names, *changes)
     sets = [(file, "validation") for file in sorted(set(first.validation.files))] + [(file, "written") for file in sorted(set(first.written.files))]
-    for file, kind in [*sets, ("written_", "written")]:
+    for file, kind in [*sets, (None, "written")]:
         values = (validation if kind == "validation" else written)[:, place]
-        chosen = of_file(getattr(first, kind), lambda own, file=file: own == file or (file == "written_" and own.startswith(file))) & ~np.isnan(values)
+        chosen = of_file(getattr(first, kind), lambda own, file=file: file in (own, None)) & ~np.isnan(values)
         if len(set(values[chosen])) > 1:
-            shown = "all written lines kept aside" if file == "written_" else file
+            shown = file or f"all written lines {kept}"
             lines.append(area_row(shown, [model.scores(getattr(model, kind), "abusive")[chosen] for model in models], values[chosen]))
-    lines += ["", "Area under the ROC curve of other labels, written lines kept aside:"] + table("label", "n", *names, *changes)
+    lines += ["", f"Area under the ROC curve of other labels, written lines {kept}:"] + table("label", "n", *names, *changes)
     for label in (*ACTS, *PROTECTED, *(own.name for own in LABELS if own.target)):
         values = written[:, HEADS.index(label)]
         known = ~np.isnan(values)
         if (values[known] == 1).sum() >= 5:
             scores = [None if (own := model.scores(model.written, label)) is None else own[known] for model in models]
             lines.append(area_row(f"{label} ({int((values[known] == 1).sum())} positive)", scores, values[known]))
-    lines += ["", "Recall at 5 % false alarms, written lines kept aside:"] + table("label", *names)
+    lines += ["", f"Recall at 5 % false alarms, written lines {kept}:"] + table("label", *names)
     for label in ("abusive", *ACTS):
         values = written[:, HEADS.index(label)]
         known = ~np.isnan(values)
@@ -119,6 +122,7 @@ def report(models):
         lines.append("| " + " | ".join([f"{label} ({int((values[known] == 1).sum())})", *cells]) + " |")
     lines += ["", "Acceptable comments over the review threshold of `abusive` (balanced):"] + table("comments", *names)
     rows = [(file, first.validation, file, None) for file in sorted(set(first.validation.files))]
+    rows += [(file, first.written, file, None) for file in sorted(set(first.written.files)) if kept == "unseen"]
     rows += [("written, counter-speech", first.written, "", "counter-speech"), ("written, criticism", first.written, "", "criticism"), ("written, vulgar", first.written, "", "vulgar")]
     for shown, corpus, prefix, label in rows:
         kind = "validation" if corpus is first.validation else "written"
@@ -146,10 +150,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=pathlib.Path, required=True, help="folder with train/ and validation/")
     parser.add_argument("--models", type=pathlib.Path, nargs="+", required=True, help="folders of models; the first is compared with")
+    parser.add_argument("--unseen", action="store_true", help="use the lines of unseen/ instead of the written ones kept aside")
     arguments = parser.parse_args()
     validation = sorted((arguments.data / "validation").glob("*.jsonl"))
-    written = written_paths(arguments.data)
-    print(report([Scored(directory, validation, written) for directory in arguments.models]))
+    kept, files, chosen = ("unseen", sorted(UNSEEN.glob("*.tsv")), lambda _row: True) if arguments.unseen else ("kept aside", written_paths(arguments.data), is_held_out)
+    print(report([Scored(directory, validation, files, chosen) for directory in arguments.models], kept))
 
 
 if __name__ == "__main__":

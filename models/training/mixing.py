@@ -5,7 +5,7 @@ and masked. Two things are concluded: an acceptable comment (toxic = 0) commits 
 nobody because it is acceptable has no targets.
 
 Besides the files of --data there are those of this folder: written/*.tsv, comments of our own (written/README.md says how they are
-written), and corrections/*.tsv, new labels for lines of a noisy source, by the hash of their text.
+written), and corrections/*.tsv, new labels for lines of a noisy source, by the hash of their text. unseen/*.tsv is never drawn from.
 """
 
 import hashlib
@@ -53,7 +53,7 @@ MASKED = {
 # Files whose label `toxic` is the wider notion.
 WIDE_SOURCES = (
     "toxifrench_agree", "rtplx_fr", "jigsaw_fr", "jigsaw_en", "surge_en", "more_jigsaw_wiki_en", "more_toldbr_pt", "more_goldtox_es",
-    "written_forum3", "written_forum4", "written_forum5", "written_forum6", "written_tweets3", "written_tweets4", "written_tweets5",
+    "written_forum3", "written_forum4", "written_forum5", "written_forum6", "written_tweets3", "written_tweets4", "written_tweets5", "unseen_forum", "unseen_tweets",
 )  # fmt: skip
 
 
@@ -132,7 +132,7 @@ def is_held_out(row):
 
 
 HERE = pathlib.Path(__file__).resolve().parent
-WRITTEN, CORRECTIONS = HERE / "written", HERE / "corrections"
+WRITTEN, CORRECTIONS, UNSEEN = HERE / "written", HERE / "corrections", HERE / "unseen"
 # Acts that make a comment abusive. `abusive` alone: toxic to other readers without being any of them.
 ABUSIVE_ACTS = ("abusive", "hate", "threat", "incitement", "denial", "terror-apology", "doxxing", "harassment", "insult", "sexual")
 ACT_KEYS = {label.name: label.key for label in LABELS if label.target is None}

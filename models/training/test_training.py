@@ -290,6 +290,8 @@ class OwnComments(unittest.TestCase):
         abusive = sum(row["labels"]["toxic"] for row in rows)
         self.assertTrue(0.3 < abusive / len(rows) < 0.7, (abusive, len(rows)))
         self.assertFalse([row for row in rows if row["targets"] and not row["labels"]["toxic"]])
+        self.assertEqual({path.stem for path in mixing.UNSEEN.glob("*.tsv")} & set(mixing.SOURCES), set(), "drawn from what must stay unseen")
+        rows += [row for path in sorted(mixing.UNSEEN.glob("*.tsv")) for row in mixing.read_lines(path)]
         texts = [(row["text"], row.get("parent")) for row in rows]
         self.assertEqual(len(texts), len(set(texts)), "a comment twice")
 
