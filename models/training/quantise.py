@@ -80,6 +80,25 @@ def to_int8(plain, path, sequences):
     return path
 
 
+def state_of(path):
+    """The layers and heads of a network that `to_int8` wrote, as float32 tensors by their names in encoder.Classifier: what the released
+    model is where its checkpoints are lost. Embeddings keep the first weights and are not read."""
+    graph = onnx.load(str(path)).graph
+    arrays = {array.name: numpy_helper.to_array(array) for array in graph.initializer}
+    state = {name: array for name, array in arrays.items() if name.startswith(("layers.", "heads.")) and name.endswith((".weight", ".bias"))}
+    for node in graph.node:
+        place = node.name.strip("/").split("/")
+        if node.op_type != "MatMulInteger" or not place[0].startswith(("layers.", "heads")):
+            continue
+        name = node.input[1].removesuffix("_quantized")
+        matrix = (arrays[node.input[1]].astype(np.float32) - arrays[f"{name}_zero_point"]) * arrays[f"{name}_scale"]
+        even_scale = arrays.get(f"{node.name.removesuffix('_quant')}.evened.scale")
+        if even_scale is not None:
+            matrix = matrix * even_scale[:, None]
+        state[".".join([*place[:-1], "weight"])] = matrix.T
+    return {name: torch.from_numpy(np.array(array, dtype=np.float32)) for name, array in state.items()}
+
+
 def sha256(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 

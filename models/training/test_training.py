@@ -7,6 +7,7 @@ It takes less than a minute and needs neither the labelled data nor the first we
 """
 
 import argparse
+import copy
 import hashlib
 import json
 import pathlib
@@ -128,6 +129,11 @@ class Training(unittest.TestCase):
             small = quantise.Session(quantise.to_int8(plain, folder / "int8.onnx", sequences)).logits_of(sequences)
             self.assertGreater(auc(small[:, 0], run.validation.truths["toxifrench"][:, 0]), 0.9)
             self.assertLess((folder / "int8.onnx").stat().st_size, plain.stat().st_size)
+            again = copy.deepcopy(run.model)
+            again.load_state_dict(run.model.state_dict() | train.checkpoint(folder / "int8.onnx"))
+            np.testing.assert_allclose(train.logits_of(again, run.reader, sequences), direct, atol=0.1 * np.abs(direct).max())
+            learnt = [name for name in model.state_dict() if name.startswith(("layers.", "heads."))]
+            self.assertEqual(set(train.checkpoint(folder / "int8.onnx")), set(learnt))
 
     def test_a_shallow_network_learns_from_deep_ones(self):
         with tempfile.TemporaryDirectory() as name:

@@ -172,6 +172,11 @@ def parameter_groups(model, rate, decay):
     return groups
 
 
+def checkpoint(path):
+    """The weights in a .pt of an earlier run, or in the model.onnx of one."""
+    return quantise.state_of(path) if path.suffix == ".onnx" else torch.load(path, map_location="cpu", weights_only=True)
+
+
 def mean(states):
     """The mean of the weights of several networks of one shape: a model soup (Wortsman and others, 2022)."""
     return {name: sum(state[name].float() for state in states) / len(states) for name in states[0]}
@@ -213,11 +218,11 @@ class Run:
         first = self.model.to(self.device)
         self.model = copy.deepcopy(first)
         if arguments.teachers:
-            self.load(mean([torch.load(path, map_location="cpu", weights_only=True) for path in arguments.teachers]))
+            self.load(mean([checkpoint(path) for path in arguments.teachers]))
         if arguments.layers:
             self.model.layers = torch.nn.ModuleList(self.model.layers[index] for index in arguments.layers)
         if arguments.resume:
-            self.load(torch.load(arguments.resume, map_location="cpu", weights_only=True))
+            self.load(checkpoint(arguments.resume))
         whole = not (arguments.teachers or arguments.layers)
         self.start = {name: value.clone() for name, value in (first if whole else self.model).state_dict().items()}
         self.average = copy.deepcopy(self.model)
@@ -225,7 +230,7 @@ class Run:
             self.prepare(first)
 
     def load(self, state):
-        self.model.load_state_dict(state | {"words.weight": self.model.words.weight.detach()})
+        self.model.load_state_dict(self.model.state_dict() | state)
 
     def prepare(self, first):
         """Draws the samples and asks the teachers about them, and the first model about the last head."""
@@ -238,7 +243,7 @@ class Run:
             asked = []
             for path in arguments.teachers:
                 teacher = copy.deepcopy(first)
-                teacher.load_state_dict(torch.load(path, map_location="cpu", weights_only=True) | {"words.weight": first.words.weight.detach()})
+                teacher.load_state_dict(first.state_dict() | checkpoint(path))
                 asked.append(self.answers(teacher, part))
             if asked:
                 targets.copy_(sum(asked) / len(asked))
@@ -346,8 +351,8 @@ def arguments_of(parser):
     parser.add_argument("--work", type=pathlib.Path, required=True, help="folder for checkpoints and the log")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of the model")
     parser.add_argument("--first-model", type=pathlib.Path, help="folder of an int8 model of the same base to begin from: models/abuse-fr-e5")
-    parser.add_argument("--resume", type=pathlib.Path, help="start from this checkpoint instead of the first weights")
-    parser.add_argument("--teachers", type=pathlib.Path, nargs="+", default=[], help="blended.pt of earlier runs to learn from")
+    parser.add_argument("--resume", type=pathlib.Path, help="start from this checkpoint, or model.onnx, instead of the first weights")
+    parser.add_argument("--teachers", type=pathlib.Path, nargs="+", default=[], help="blended.pt, or model.onnx, of earlier runs to learn from")
     parser.add_argument("--layers", type=int, nargs="+", help="keep only these layers, counted from 0 at the bottom")
     parser.add_argument("--export-only", action="store_true", help="no training: export what --resume names")
     parser.add_argument("--blend", type=float, nargs="+", default=[1.0, 0.8, 0.65, 0.5], help="shares of the new weights to try")
