@@ -82,39 +82,31 @@ impl View {
 
     /// The second view, with `one` for the digit 1; none where nothing is hidden.
     pub(crate) fn revealed(&self, one: u8, lexicon: &dyn Lexicon) -> Option<Self> {
-        let mut token = mixed_token(&self.text, 0)?;
-        let mut view = Self::with_capacity(self.text.len());
-        let mut copied = 0;
-        loop {
-            view.copy(self, copied..token.start);
-            let start = view.text.len();
-            view.reveal_token(self, token.clone(), one, lexicon);
-            view.changed.push(start..view.text.len());
-            copied = token.end;
-            match mixed_token(&self.text, copied) {
-                Some(next) => token = next,
-                None => break,
-            }
-        }
-        view.copy(self, copied..self.text.len());
-        Some(view)
+        self.rewritten(mixed_token, |view, token| view.reveal_token(self, token, one, lexicon))
     }
 
     /// The view in which three letters or more that stand alone in a row are one word; none where there are none.
     pub(crate) fn joined(&self) -> Option<Self> {
-        let mut run = spelled_word(&self.text, 0)?;
+        self.rewritten(spelled_word, |view, run| {
+            for at in run.filter(|at| self.text[*at].is_ascii_alphanumeric()) {
+                view.push(leet(self.text[at], b'i').unwrap_or(self.text[at]), self.from[at], self.to[at]);
+            }
+        })
+    }
+
+    /// A copy in which `rewrite` has written the parts anew that `next` finds from a place on; none where there are none.
+    fn rewritten(&self, next: impl Fn(&[u8], usize) -> Option<Range<usize>>, rewrite: impl Fn(&mut Self, Range<usize>)) -> Option<Self> {
+        let mut part = next(&self.text, 0)?;
         let mut view = Self::with_capacity(self.text.len());
         let mut copied = 0;
         loop {
-            view.copy(self, copied..run.start);
+            view.copy(self, copied..part.start);
             let start = view.text.len();
-            for at in run.clone().filter(|at| self.text[*at].is_ascii_alphanumeric()) {
-                view.push(leet(self.text[at], b'i').unwrap_or(self.text[at]), self.from[at], self.to[at]);
-            }
+            copied = part.end;
+            rewrite(&mut view, part);
             view.changed.push(start..view.text.len());
-            copied = run.end;
-            match spelled_word(&self.text, copied) {
-                Some(next) => run = next,
+            match next(&self.text, copied) {
+                Some(found) => part = found,
                 None => break,
             }
         }
