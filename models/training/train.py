@@ -2,7 +2,7 @@
 """Fine-tunes the encoder on the labelled comments and writes the ONNX file of a model.
 
     python3 -m venv ../venv && ../venv/bin/pip install -r models/training/requirements.txt
-    ../venv/bin/python models/training/train.py --data ../shared/data --base ../shared/model-base --work ../work \\
+    ../venv/bin/python models/training/train.py --data ../shared/data --base ../shared/model-base --work ../runs \\
         --out models/abuse-fr-NAME
 
 --data has train/*.jsonl and validation/*.jsonl, --base has config.json, tokenizer.json and the 4-bit pack of the first weights, --work
