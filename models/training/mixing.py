@@ -52,8 +52,9 @@ MASKED = {
 
 # Files whose label `toxic` is the wider notion.
 WIDE_SOURCES = (
-    "toxifrench_agree", "rtplx_fr", "jigsaw_fr", "jigsaw_en", "surge_en", "more_jigsaw_wiki_en", "more_toldbr_pt", "more_goldtox_es",
-    "written_forum3", "written_forum4", "written_forum5", "written_forum6", "written_tweets3", "written_tweets4", "written_tweets5", "unseen_forum", "unseen_tweets",
+    "toxifrench_agree", "rtplx_fr", "jigsaw_fr", "jigsaw_en", "surge_en", "more_jigsaw_wiki_en", "more_paradetox_en",
+    "more_toldbr_pt", "more_tupy_pt", "more_goldtox_es", "written_forum3", "written_forum4", "written_forum5", "written_forum6", "written_forum7",
+    "written_tweets3", "written_tweets4", "written_tweets5", "written_tweets6", "unseen_forum", "unseen_tweets",
 )  # fmt: skip
 
 
@@ -102,6 +103,14 @@ SOURCES = {
     "written_implicit2": Source(2.0),
     "written_urgent2": Source(2.0),
     "written_criticism2": Source(2.0),
+    "written_forum7": Source(3.0),
+    "written_tweets6": Source(3.0),
+    "written_identity3": Source(3.0),
+    "written_counter": Source(3.0),
+    "written_threats4": Source(3.0),
+    "written_incitement": Source(3.0),
+    "written_urgent3": Source(3.0),
+    "written_criticism3": Source(3.0),
     "surge_en": Source(1.5),
     "jigsaw_en": Source(0.5),
     "more_jigsaw_wiki_en": Source(0.28),
@@ -140,14 +149,14 @@ ACT_KEYS = {label.name: label.key for label in LABELS if label.target is None}
 
 def labels_of_codes(codes, wide=False):
     """Labels and targets of a line whose acts are all known: `hate,insult,@origin`; `-` for acceptable without any. `wide`: the absence
-    of `toxic` says something too; elsewhere it is unknown for a line that is acceptable but vulgar or critical."""
+    of `toxic` says something too; elsewhere it is unknown for a line that is acceptable but vulgar."""
     names = [] if codes == "-" else codes.split(",")
     unknown = [name for name in names if name not in ACT_KEYS and name != TOXIC and not name.startswith("@")]
     if unknown:
         raise ValueError(f"unknown label {unknown[0]!r}; known: {', '.join(ACT_KEYS)} and @target")
     labels = {key: int(name in names) for name, key in ACT_KEYS.items()}
     labels["toxic"] = int(any(name in ABUSIVE_ACTS for name in names))
-    if labels["toxic"] or wide or not names:
+    if labels["toxic"] or wide or "vulgar" not in names:
         labels[WIDE] = int(labels["toxic"] or TOXIC in names)
     return labels, [name[1:] for name in names if name.startswith("@")]
 
@@ -237,20 +246,14 @@ class Pool:
     def __init__(self, folder, sources=None, languages=TRIMMED_LANGUAGES):
         sources = SOURCES if sources is None else sources
         self.rows, truths, weights, draws, self.french = [], [], [], [], []
-        acts = [HEADS.index(head) for head in ENTAILED]
         for name, source in sources.items():
             if name.rpartition("_")[2] in ("de", "pt", "es") and name.rpartition("_")[2] not in languages:
                 continue
             path = source_path(folder, name)
             if not path.exists():
                 raise SystemExit(f"{path} is missing: give a folder with the files of mixing.py's SOURCES, or change that table")
-            for row in read_lines(path):
-                if is_held_out(row):
-                    continue
-                values = truth(row, MASKED.get(name, ()))
-                if values[HEADS.index("abusive")] == 1 and np.isnan(values[acts]).all():
-                    # Toxic without an act: what is crude or hostile to one reader is protected speech here.
-                    values[HEADS.index("abusive")] = np.nan
+            rows = [row for row in read_lines(path) if not is_held_out(row)]
+            for row, values in zip(rows, self.known(rows, MASKED.get(name, ())), strict=True):
                 if np.isnan(values).all():
                     continue
                 rare = max([boost for head, boost in RARE.items() if values[HEADS.index(head)] == 1], default=1.0)
@@ -261,6 +264,18 @@ class Pool:
                 draws.append(source.draws * rare)
         self.truth, self.weights, self.draws = np.stack(truths), np.array(weights, dtype=np.float32), np.array(draws)
         self.french = np.array(self.french)
+
+    @staticmethod
+    def known(rows, masked):
+        """The truth of the lines of one source (float32, [lines, heads]). What is toxic without an act says nothing about `abusive`: what is crude or
+        hostile to one reader is protected speech here. Where no abusive line is left, the acceptable ones say nothing about it either:
+        they would teach the manner of their source."""
+        values, abusive = np.array([truth(row, masked) for row in rows]).reshape(-1, len(HEADS)), HEADS.index("abusive")
+        crude = (values[:, abusive] == 1) & np.isnan(values[:, [HEADS.index(head) for head in ENTAILED]]).all(axis=1)
+        values[crude, abusive] = np.nan
+        if crude.any() and not (values[:, abusive] == 1).any():
+            values[:, abusive] = np.nan
+        return values
 
     def draw(self, random, count, french_only):
         """Indices of `count` lines: the whole part of the expected draws for certain, the rest by lot, as often as needed."""

@@ -13,7 +13,7 @@ comments made by templates.py, cut to --tokens. Every head is a masked logistic 
 --first-model one more head, `old:toxic`, learns what that model calls toxic, so that it can still be asked. Embeddings and the
 lowest layers keep their weights. An exponential average of the weights is what is measured, kept and exported. Every --every minutes it is
 measured on the validation files; the state with the best mean stays (early stopping). After --minutes or --texts the best state is
-blended with the first weights, which takes back what the model forgot of real forums and tweets; the best blend is kept (blended.pt),
+blended with the weights it began from (the first ones, or those of a released network), which takes back what the model forgot of real forums and tweets; the best blend is kept (blended.pt),
 exported, quantised (quantise.py) and compared with its int8 form. Half of the validation lines, by hash, choose the state; the other
 half only report. From --french-from of the run on it sees French only.
 
@@ -223,8 +223,9 @@ class Run:
             self.model.layers = torch.nn.ModuleList(self.model.layers[index] for index in arguments.layers)
         if arguments.resume:
             self.load(checkpoint(arguments.resume))
-        whole = not (arguments.teachers or arguments.layers)
-        self.start = {name: value.clone() for name, value in (first if whole else self.model).state_dict().items()}
+        released = arguments.resume and arguments.resume.suffix == ".onnx"
+        start = self.model if arguments.teachers or arguments.layers or released else first
+        self.start = {name: value.clone() for name, value in start.state_dict().items()}
         self.average = copy.deepcopy(self.model)
         if not arguments.export_only:
             self.prepare(first)
