@@ -21,7 +21,6 @@ import argparse
 import hashlib
 import json
 import pathlib
-import re
 
 import numpy as np
 import onnxruntime
@@ -29,6 +28,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 
+import card
 import own_heads
 import risk
 import tomllib
@@ -37,7 +37,6 @@ from labels import AUC_MIN, EXAMPLES, FALSE_ALARMS, HIDE_DOUBT, HIDE_RISK, INSUL
 from mixing import is_held_out, read_lines, written_paths
 
 MARKER = "# From here on written by models/training/calibrate.py: run it again instead of changing a number."
-FIGURES = ("<!-- figures: written by models/training/calibrate.py -->", "<!-- end of figures -->")
 PROBABILITY_MIN = 1e-6
 
 
@@ -231,7 +230,7 @@ def number(value):
 
 
 def card_figures(results, left_out, sets, validation, written):
-    lines = [FIGURES[0], "", "Labels on comments that were not fitted on (`abusive`: validation files; others: five folds of the written lines).", ""]
+    lines = ["Labels on comments that were not fitted on (`abusive`: validation files; others: five folds of the written lines).", ""]
     lines += ["| label | positives fitted | AUC of the head alone | AUC | calibration error before | after | review threshold (balanced) | caught there | acceptable validation comments over it | hide threshold (balanced) |"]
     lines += ["|---|---|---|---|---|---|---|---|---|---|"]
     for result in results:
@@ -255,7 +254,7 @@ def card_figures(results, left_out, sets, validation, written):
             auc = number(roc_auc_score(values, scores)) if len(set(values)) > 1 else ""
             caught = f"{(scores[values == 1] >= threshold).mean():.0%}" if (values == 1).any() else ""
             lines += [f"| {source} | {len(values)} | {auc} | {(scores[values == 0] >= threshold).mean():.1%} | {caught} |"]
-    return "\n".join(lines + ["", FIGURES[1]])
+    return "\n".join(lines)
 
 
 def main():
@@ -287,14 +286,11 @@ def main():
     sets = thresholds(results)
     sections = manifest_sections(results, sets, real_files + written_files + validation_files, network, method, held_out)
     path.write_text(written_by_hand + "\n\n" + sections, encoding="utf-8")
-    card = arguments.model / "README.md"
     if arguments.kept_aside:
-        tables = own_heads.figures(results, left_out, sets, validation, written, apply)
-        figures = "\n".join([FIGURES[0], "", *tables, "", FIGURES[1]])
+        figures = "\n".join(own_heads.figures(results, left_out, sets, validation, written, apply))
     else:
         figures = card_figures(results, left_out, sets, validation, written)
-    pattern = re.compile(re.escape(FIGURES[0]) + ".*" + re.escape(FIGURES[1]), re.DOTALL)
-    card.write_text(pattern.sub(lambda _: figures, card.read_text(encoding="utf-8")), encoding="utf-8")
+    card.fill(arguments.model, "figures", "calibrate.py", figures)
     print(figures)
 
 

@@ -10,8 +10,8 @@ the whole model rightly finds at level *balanced* (abusive, distress or spam by 
 hold them: LOST_MAX of the real ones, HARD_LOST_MAX of those written for this project, which hold far more veiled abuse than a page does, and
 as many of those that are urgent. These weigh more in the fit: without that, one found distress in five would have been let go. A comment that is let go gets a score for `abusive` alone, from a line fitted to what the whole model says.
 
-It prints what is lost and what is let go per file, with Wilson intervals, and the exact paired test (McNemar) of the comments rightly
-judged with and without the first stage: of the validation files, of all real ones, of the written ones.
+It prints, as tables for the card (part `first stage`), what is lost of what the whole model rightly finds, the exact paired test (McNemar)
+of the comments rightly judged with and without the first stage, and which acceptable comments are let go, with Wilson intervals.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
+import card
 from calibrate import MARKER, Corpus, Network, apply
 from labels import LABELS
 from measures import wilson
@@ -31,7 +32,7 @@ from mixing import is_held_out, written_paths
 
 LOST_MAX, HARD_LOST_MAX = 0.004, 0.01
 FOUND_WEIGHT = 3.0
-URGENT_WEIGHTS = {"threat": 4.0, "doxxing": 4.0, "terror_apology": 4.0, "distress": 20.0}  # besides, by key of the label
+URGENT_WEIGHTS = {"threat": 4.0, "doxxing": 4.0, "harassment": 4.0, "terror_apology": 4.0, "distress": 20.0}  # besides, by key of the label
 FOLDS = 10
 BEGIN = "# When the first stage lets a comment go: written by models/training/cascade.py."
 END = "# End of the first stage."
@@ -127,15 +128,19 @@ def main():
     cut = float(np.floor(min(lowest) * 1e4) / 1e4)
     fitted = fit(first, careful, weights)
     gone = values < cut
-    print(f"let go below {cut}: of what the whole model finds at level balanced {share(int((gone & balanced).sum()), int(balanced.sum()))}")
     validation = np.arange(len(rows)) < len(corpora[0].rows)
-    for name, part in (("validation files", validation), ("real comments", ~written), ("written for this project", written), ("urgent", urgent > 1)):
+    parts = [("validation files", validation), ("real comments", ~written), ("written for this project", written), ("urgent", urgent > 1)]
+    tables = ["| comments | rightly found, then let go | false alarms spared | exact paired test |", "|---|---|---|---|"]
+    for name, part in parts:
         lost, spared = int((gone & balanced & wanted & part).sum()), int((gone & balanced & ~wanted & part).sum())
         paired = binomtest(lost, lost + spared).pvalue if lost + spared else 1.0
-        print(f"{name}: rightly found, then let go: {share(lost, int((balanced & wanted & part).sum()))}; false alarms spared: {spared}; McNemar p = {paired:.3f}")
+        tables.append(f"| {name} | {share(lost, int((balanced & wanted & part).sum()))} | {spared} | p = {paired:.3f} |")
+    tables += ["", "| file | acceptable comments let go |", "|---|---|"]
     for file in sorted(set(files)):
-        here = files == file
-        print(f"{file}: let go {share(int((here & gone).sum()), int(here.sum()))}; rightly found, but let go {int((here & gone & balanced & wanted).sum())}")
+        here = (files == file) & ~wanted
+        tables.append(f"| {file} | {share(int((here & gone).sum()), int(here.sum()))} |")
+    card.fill(arguments.model, "first stage", "cascade.py", "\n".join(tables))
+    print(f"let go below {cut}", *tables, sep="\n")
     near = gone & ~balanced
     table = section(whole.network.first.heads, fitted, cut, line(values[near], scores["abusive"][near]))
     manifest = arguments.model / "manifest.toml"

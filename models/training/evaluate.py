@@ -8,7 +8,8 @@ with. Sets: the validation files, and the written lines that train.py keeps asid
 calibrate.py fits on the latter: where a label is read from several heads, its area here is too good. Intervals are 95 %:
 bootstrap for areas and for their paired differences, Wilson for shares. A group is named where one of its words is in the text.
 
-With --unseen the lines of `unseen/` stand in place of the written ones kept aside: nothing was trained, fitted or chosen on them.
+With --unseen the lines of `unseen/` stand in place of the written ones kept aside: nothing was trained, fitted or chosen on them. The tables
+go into the card of the last model too, where that has the two marks of the part `comparison` or `unseen`.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import tomllib
 
 import numpy as np
 
+import card
 from calibrate import Corpus, Network
 from labels import LABELS
 from measures import auc, bootstrap, recall_at, wilson
@@ -93,14 +95,15 @@ def of_file(corpus, test):
 
 
 def report(models, kept):
-    """`kept` names the written lines: kept aside, or unseen."""
+    """`kept` names the written lines: kept aside, or unseen; with the latter the validation files are left out."""
     names, place = [model.name for model in models], HEADS.index("abusive")
     changes = [f"{name} minus {names[0]}" for name in names[1:]]
     first = models[0]
     validation = np.stack([truth(row) for row in first.validation.rows])
     written = np.stack([truth(row) for row in first.written.rows])
     lines = ["Area under the ROC curve of `abusive`:"] + table("comments", "n", *names, *changes)
-    sets = [(file, "validation") for file in sorted(set(first.validation.files))] + [(file, "written") for file in sorted(set(first.written.files))]
+    shown_files = [] if kept == "unseen" else sorted(set(first.validation.files))
+    sets = [(file, "validation") for file in shown_files] + [(file, "written") for file in sorted(set(first.written.files))]
     for file, kind in [*sets, (None, "written")]:
         values = (validation if kind == "validation" else written)[:, place]
         chosen = of_file(getattr(first, kind), lambda own, file=file: file in (own, None)) & ~np.isnan(values)
@@ -121,7 +124,7 @@ def report(models, kept):
         cells = [f"{recall_at(own[known], values[known], 0.05):.0%}" if (own := model.scores(model.written, label)) is not None else "–" for model in models]
         lines.append("| " + " | ".join([f"{label} ({int((values[known] == 1).sum())})", *cells]) + " |")
     lines += ["", "Acceptable comments over the review threshold of `abusive` (balanced):"] + table("comments", *names)
-    rows = [(file, first.validation, file, None) for file in sorted(set(first.validation.files))]
+    rows = [(file, first.validation, file, None) for file in shown_files]
     rows += [(file, first.written, file, None) for file in sorted(set(first.written.files)) if kept == "unseen"]
     rows += [("written, counter-speech", first.written, "", "counter-speech"), ("written, criticism", first.written, "", "criticism"), ("written, vulgar", first.written, "", "vulgar")]
     for shown, corpus, prefix, label in rows:
@@ -154,7 +157,9 @@ def main():
     arguments = parser.parse_args()
     validation = sorted((arguments.data / "validation").glob("*.jsonl"))
     kept, files, chosen = ("unseen", sorted(UNSEEN.glob("*.tsv")), lambda _row: True) if arguments.unseen else ("kept aside", written_paths(arguments.data), is_held_out)
-    print(report([Scored(directory, validation, files, chosen) for directory in arguments.models], kept))
+    tables = report([Scored(directory, validation, files, chosen) for directory in arguments.models], kept)
+    card.fill(arguments.models[-1], "unseen" if arguments.unseen else "comparison", "evaluate.py", tables)
+    print(tables)
 
 
 if __name__ == "__main__":

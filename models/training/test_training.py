@@ -22,6 +22,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 import augmentation
+import card
 import convolutional
 import encoder
 import mixing
@@ -95,7 +96,7 @@ def lay(folder):
 def run_of(folder, minutes=5.0, texts=4500, teachers=(), layers=None):
     return train.Run(
         argparse.Namespace(
-            data=folder, base=folder, work=folder, out=folder / "model", resume=None, first_model=None, whole_vocabulary=None, export_only=False, french_from=0.67, decay=1.0, texts=texts, minutes=minutes, every=60.0,
+            data=folder, base=folder, work=folder, out=folder / "model", resume=None, first_model=None, asked=1.0, whole_vocabulary=None, export_only=False, french_from=0.67, decay=1.0, texts=texts, minutes=minutes, every=60.0,
             teachers=list(teachers), layers=layers, samples=3000, processes=2, layer_dropout=0.1,
             tokens=24, padded_tokens=128, frozen=0, rate=2e-3, blend=[0.5, 1.0], threads=1, seed=3,
         )
@@ -241,6 +242,12 @@ class Labels(unittest.TestCase):
         moved = {head for head, gradient in zip(mixing.HEADS, logits.grad[0], strict=True) if gradient != 0}
         self.assertEqual(moved, {"abusive"})
 
+    def test_a_source_without_abusive_lines_says_nothing_about_it(self):
+        place = mixing.HEADS.index("abusive")
+        crude, insult, fine = {"labels": {"toxic": 1}}, {"labels": {"toxic": 1, "insult": 1}}, {"labels": {"toxic": 0}}
+        for rows, expected in (([crude, fine], [np.nan, np.nan]), ([crude, fine, insult], [np.nan, 0, 1]), ([fine], [0])):
+            np.testing.assert_array_equal(mixing.Pool.known(rows, ())[:, place], expected)
+
 
 class Texts(unittest.TestCase):
     def test_augmentation_keeps_a_text_and_its_seed(self):
@@ -282,6 +289,8 @@ class OwnComments(unittest.TestCase):
         self.assertEqual((labels["hate"], labels["insult"], labels["threat"], labels["toxic"], targets), (1, 1, 0, 1, ["origin"]))
         self.assertEqual(mixing.labels_of_codes("-")[0]["toxic"], 0)
         self.assertEqual(mixing.labels_of_codes("criticism,vulgar")[0]["toxic"], 0)
+        wide = [mixing.labels_of_codes(*codes)[0].get(mixing.WIDE) for codes in (("vulgar",), ("vulgar", True), ("criticism",), ("insult",), ("vulgar,toxic", True))]
+        self.assertEqual(wide, [None, 0, 0, 1, 1])
         self.assertEqual(mixing.labels_of_codes("abusive")[0]["toxic"], 1)
         with self.assertRaisesRegex(ValueError, "unknown label 'haine'"):
             mixing.labels_of_codes("haine")
@@ -356,6 +365,15 @@ class Figures(unittest.TestCase):
         scores, values = np.arange(200), np.arange(200) % 3 == 0
         low, high = bootstrap(lambda chosen: auc(scores[chosen], values[chosen]), 200, repeats=200)
         self.assertTrue(low < auc(scores, values) < high)
+
+    def test_a_card_keeps_what_is_written_by_hand(self):
+        with tempfile.TemporaryDirectory() as name:
+            path = pathlib.Path(name) / "README.md"
+            path.write_text("a\n<!-- unseen: written by models/training/evaluate.py -->\nold\n<!-- end of unseen -->\nz\n", encoding="utf-8")
+            self.assertFalse(card.fill(path.parent, "comparison", "evaluate.py", "new"))
+            for text in ("one \\1", "two"):
+                self.assertTrue(card.fill(path.parent, "unseen", "evaluate.py", text))
+            self.assertEqual(path.read_text(encoding="utf-8").split("\n\n"), ["a\n<!-- unseen: written by models/training/evaluate.py -->", "two", "<!-- end of unseen -->\nz\n"])
 
     def test_platt_finds_the_logit(self):
         random = np.random.default_rng(2)

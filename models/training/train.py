@@ -249,21 +249,23 @@ class Run:
             if asked:
                 targets.copy_(sum(asked) / len(asked))
             if arguments.first_model:
-                targets[:, -1] = self.answers(first, part)[:, -1]
+                chosen = np.flatnonzero(self.random.random(len(part)) < arguments.asked)
+                targets[torch.from_numpy(chosen).to(self.device), -1] = self.answers(first, part, chosen)[:, -1]
         self.batches = [part.batches(self.random, arguments.padded_tokens) for part in self.parts]
         self.weights = torch.cat([head_weights(), torch.ones(len(self.outputs) - len(HEADS))]).to(self.device)
         self.optimiser = torch.optim.AdamW(parameter_groups(self.model, arguments.rate, 0.95), weight_decay=0.01, fused=True)
         self.moving = [(own, new) for own, new in zip(self.average.parameters(), self.model.parameters(), strict=True) if new.requires_grad]
 
-    def answers(self, model, part):
-        """Logits of a network for samples: float32, [samples, outputs]."""
+    def answers(self, model, part, chosen=None):
+        """Logits of a network for all samples of a part, or those at the indices `chosen`: float32, [samples, outputs]."""
+        every = np.arange(len(part)) if chosen is None else chosen
         found = torch.zeros((len(part), len(self.outputs)), device=self.device)
         model.eval()
         with torch.no_grad(), torch.autocast(self.device, torch.bfloat16, enabled=BFLOAT16[self.device]):
-            for chosen in part.groups(np.arange(len(part)), 4 * self.arguments.padded_tokens):
-                ids, mask, _, _ = part.batch(chosen)
-                found[torch.from_numpy(chosen).to(self.device)] = model(ids, mask).float()
-        return found
+            for group in part.groups(every, 4 * self.arguments.padded_tokens):
+                ids, mask, _, _ = part.batch(group)
+                found[torch.from_numpy(group).to(self.device)] = model(ids, mask).float()
+        return found[torch.from_numpy(every).to(self.device)]
 
     def minutes(self):
         return (time.monotonic() - self.started) / 60
@@ -352,6 +354,7 @@ def arguments_of(parser):
     parser.add_argument("--work", type=pathlib.Path, required=True, help="folder for checkpoints and the log")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of the model")
     parser.add_argument("--first-model", type=pathlib.Path, help="folder of an int8 model of the same base to begin from: models/abuse-fr-e5")
+    parser.add_argument("--asked", type=float, default=1.0, help="share of the samples about which the first model is asked: on two cores a question takes half as long as a step")
     parser.add_argument("--resume", type=pathlib.Path, help="start from this checkpoint, or model.onnx, instead of the first weights")
     parser.add_argument("--teachers", type=pathlib.Path, nargs="+", default=[], help="blended.pt, or model.onnx, of earlier runs to learn from")
     parser.add_argument("--layers", type=int, nargs="+", help="keep only these layers, counted from 0 at the bottom")
