@@ -38,7 +38,7 @@ LABELS = [
     Label("denial", "denial", "signal"),
     Label("terror-apology", "terror_apology", "urgent"),
     Label("doxxing", "doxxing", "urgent"),
-    Label("harassment", "harassment", "signal"),
+    Label("harassment", "harassment", "urgent"),
     Label("insult", "insult", "signal"),
     Label("sexual", "sexual", "signal"),
     Label("spam", "spam", "signal"),
@@ -62,12 +62,14 @@ POSITIVES_MIN = 30
 AUC_MIN = 0.65
 
 # Review: the share of acceptable comments that may go over the threshold, per caution level and use.
-# Urgent labels are stricter: each false alarm interrupts a person, and one in a hundred would drown the real ones.
+# Urgent labels are stricter where the model is good enough: each false alarm interrupts a person. Threats and distress it finds less well, and
+# what is missed weighs more: at three false alarms in a thousand half of them were kept. The lines that this is measured on are look-alikes
+# written to be hard; of the comments of a page far fewer go over (the card says how many).
 # Protected: the share of insults that may pass as protected speech.
 FALSE_ALARMS = {
-    "careful": {"abusive": 0.15, "signal": 0.03, "urgent": 0.01, "protected": 0.25},
-    "balanced": {"abusive": 0.08, "signal": 0.015, "urgent": 0.003, "protected": 0.05},
-    "firm": {"abusive": 0.05, "signal": 0.015, "urgent": 0.003, "protected": 0.02},
+    "careful": {"abusive": 0.15, "signal": 0.03, "urgent": 0.01, "threat": 0.03, "distress": 0.03, "harassment": 0.02, "protected": 0.25},
+    "balanced": {"abusive": 0.08, "signal": 0.015, "urgent": 0.005, "threat": 0.015, "distress": 0.015, "harassment": 0.01, "protected": 0.05},
+    "firm": {"abusive": 0.05, "signal": 0.015, "urgent": 0.003, "threat": 0.01, "distress": 0.01, "protected": 0.02},
 }
 # Hide by score alone, where the policy lists the act: at most this share of what is hidden may be acceptable (None: no score alone
 # hides), with confidence 1 - HIDE_DOUBT on comments like those that the thresholds were chosen on (risk.py).

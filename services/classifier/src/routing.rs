@@ -1,9 +1,9 @@
 //! Where a comment goes. Pure: rule hits, scores, policy, thresholds and context in; route, escalation, priority and reasons out.
 //!
 //! What holds for every input (see `properties.rs`):
-//! - Threats, doxxing, terror apology and distress, by a rule that asks for more than a note or by a score over its threshold, are
-//!   escalated and seen by a person, whatever else is found. So is what a rule calls harassment, or of the highest severity
-//!   (calls to violence, denial of crimes): see [`is_urgent`].
+//! - Threats, doxxing, harassment, terror apology and distress, by a rule that asks for more than a note or by a score over its threshold,
+//!   are escalated and seen by a person, whatever else is found. So is what a rule calls of the highest severity (calls to violence,
+//!   denial of crimes): see [`is_urgent`].
 //! - Nothing is hidden by the machine that holds a sign of criticism, counter-speech or coarse words, or of distress: the person in
 //!   danger must stay visible to those who can answer.
 //! - A comment is hidden only for an act that the policy lists, because a rule asks for it and the model agrees, or because the score
@@ -19,20 +19,20 @@ use vigie_domain::policy::{Threshold, needs_human};
 use vigie_domain::{Act, Policy, Reason, Route, RuleAction, RuleHit, ScoreLabel, Scores};
 
 /// Labels that call for a person at once.
-const URGENT: [ScoreLabel; 4] = [
+const URGENT: [ScoreLabel; 5] = [
     ScoreLabel::Threat,
     ScoreLabel::TerrorApology,
     ScoreLabel::Doxxing,
+    ScoreLabel::Harassment,
     ScoreLabel::Distress,
 ];
 
 /// Labels that call for a person in turn.
-const ABUSE: [ScoreLabel; 8] = [
+const ABUSE: [ScoreLabel; 7] = [
     ScoreLabel::Abusive,
     ScoreLabel::Hate,
     ScoreLabel::Incitement,
     ScoreLabel::Denial,
-    ScoreLabel::Harassment,
     ScoreLabel::Insult,
     ScoreLabel::Sexual,
     ScoreLabel::Spam,
