@@ -8,7 +8,8 @@ the first stage learns which comments the whole model would send to a person at 
 files, in ten folds that keep twin sets together. The cut is the highest value below which at most a share of the comments lie that
 the whole model rightly finds at level *balanced* (abusive, distress or spam by their labels), by values they got from folds that did not
 hold them: LOST_MAX of the real ones, HARD_LOST_MAX of those written for this project, which hold far more veiled abuse than a page does, and
-as many of those that are urgent. These weigh more in the fit: without that, one found distress in five would have been let go. A comment that is let go gets a score for `abusive` alone, from a line fitted to what the whole model says.
+as many of those that are urgent. These weigh more in the fit: without that, one found distress in five would have been let go. A comment
+that is let go gets a score for `abusive` alone, from a line fitted to what the whole model says.
 
 It prints, as tables for the card (part `first stage`), what is lost of what the whole model rightly finds, the exact paired test (McNemar)
 of the comments rightly judged with and without the first stage, and which acceptable comments are let go, with Wilson intervals.

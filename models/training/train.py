@@ -13,9 +13,9 @@ comments made by templates.py, cut to --tokens. Every head is a masked logistic 
 --first-model one more head, `old:toxic`, learns what that model calls toxic, so that it can still be asked. Embeddings and the
 lowest layers keep their weights. An exponential average of the weights is what is measured, kept and exported. Every --every minutes it is
 measured on the validation files; the state with the best mean stays (early stopping). After --minutes or --texts the best state is
-blended with the weights it began from (the first ones, or those of a released network), which takes back what the model forgot of real forums and tweets; the best blend is kept (blended.pt),
-exported, quantised (quantise.py) and compared with its int8 form. Half of the validation lines, by hash, choose the state; the other
-half only report. From --french-from of the run on it sees French only.
+blended with the weights it began from (the first ones, or those of a released network), which takes back what the model forgot of real
+forums and tweets; the best blend is kept (blended.pt), exported, quantised (quantise.py) and compared with its int8 form. Half of the
+validation lines, by hash, choose the state; the other half only report. From --french-from of the run on it sees French only.
 
 With --teachers, blended states of earlier runs with other seeds, the network begins at their mean and learns what they say together (their
 mean logits, at temperature 2) besides the labels: distillation (Hinton, Vinyals and Dean, 2015). With --layers it keeps only those.

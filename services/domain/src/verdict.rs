@@ -87,7 +87,7 @@ pub enum Reason {
     ScoreReview,
     /// Rules and model contradict each other.
     Disagreement,
-    /// Threat, doxxing, terror apology or distress: a human at once.
+    /// Threat, doxxing, harassment, call to violence, terror apology or distress: a human at once.
     Urgent,
     /// Criticism or vulgar praise: never hidden automatically.
     ProtectedSpeech,

@@ -101,8 +101,8 @@ pub const fn reason(language: Language, reason: Reason) -> &'static str {
         ),
         Reason::Disagreement => language.pick("Les règles et le modèle se contredisent.", "Rules and model contradict each other."),
         Reason::Urgent => language.pick(
-            "Menace, divulgation, apologie du terrorisme ou détresse possible\u{a0}: à voir tout de suite.",
-            "Possible threat, doxxing, praise of terrorism or distress: to be seen at once.",
+            "Menace, divulgation, harcèlement, appel à la violence, apologie du terrorisme ou détresse possible\u{a0}: à voir tout de suite.",
+            "Possible threat, doxxing, harassment, call to violence, praise of terrorism or distress: to be seen at once.",
         ),
         Reason::ProtectedSpeech => language.pick(
             "Critique ou éloge vulgaire\u{a0}: jamais masqué automatiquement.",
