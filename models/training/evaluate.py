@@ -8,8 +8,8 @@ with. Sets: the validation files, and the written lines that train.py keeps asid
 calibrate.py fits on the latter: where a label is read from several heads, its area here is too good. Intervals are 95 %:
 bootstrap for areas and for their paired differences, Wilson for shares. A group is named where one of its words is in the text.
 
-With --unseen the lines of `unseen/` stand in place of the written ones kept aside: nothing was trained, fitted or chosen on them. The tables
-go into the card of the last model too, where that has the two marks of the part `comparison` or `unseen`.
+With --unseen the lines of `unseen/` stand in place of the written ones kept aside: nothing was trained or fitted on them. The tables go
+into the card of the last model too, where that has the two marks of the part `comparison` or `unseen`.
 """
 
 import argparse

@@ -63,7 +63,7 @@ AUC_MIN = 0.65
 
 # Review: the share of acceptable comments that may go over the threshold, per caution level and use.
 # Urgent labels are stricter where the model is good enough: each false alarm interrupts a person. Threats and distress it finds less well, and
-# what is missed weighs more: at three false alarms in a thousand half of them were kept. The lines that this is measured on are look-alikes
+# what is missed weighs more: at three false alarms in a thousand half of those in unseen/ were kept. The lines this is measured on are look-alikes
 # written to be hard; of the comments of a page far fewer go over (the card says how many). Distress has less room than threats: what people
 # say of themselves ("je sais pas", "je viens demain") has middling scores.
 # Protected: the share of insults that may pass as protected speech.
