@@ -267,7 +267,7 @@ fn document(fields: &Fields, report: &Stored) -> TantivyDocument {
 }
 
 impl Stored {
-    /// Acts and targets as `/act/threat`, `/target/origin`: those of the person where one labelled, else those of the rules.
+    /// Acts and targets as `/act/threat`, `/target/origin`: those of the person where one labelled, else those of the machine.
     #[must_use]
     pub fn categories(&self) -> Vec<String> {
         let labelled = self
@@ -277,7 +277,7 @@ impl Stored {
         let (acts, targets): (Vec<_>, Vec<_>) = match labelled {
             Some(decision) => (decision.acts.clone(), decision.targets.clone()),
             None => (
-                self.verdict.rules.iter().map(|hit| hit.act).collect(),
+                self.verdict.acts(),
                 self.verdict.rules.iter().filter_map(|hit| hit.target).collect(),
             ),
         };

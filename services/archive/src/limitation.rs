@@ -6,9 +6,12 @@ use vigie_domain::{LegalBasis, Target};
 use vigie_web::words::paris;
 
 /// What the interface shows beside every period.
-pub const CAVEAT_FR: &str = "à vérifier par le service juridique : décompte indicatif, à partir de la publication";
+pub const CAVEAT_FR: &str = "à vérifier par le service juridique\u{a0}: décompte indicatif, à partir de la publication";
 /// The same in English.
 pub const CAVEAT_EN: &str = "to be verified by the legal department: indicative, counted from publication";
+
+const DISCRIMINATORY_FR: &str = "délit de presse à caractère discriminatoire\u{a0}: 1\u{a0}an";
+const SEXIST_CONTEMPT_FR: &str = "délit si l’outrage est aggravé\u{a0}: 6\u{a0}ans\u{202f}; sinon contravention\u{a0}: 1\u{a0}an";
 
 /// A limitation period.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,15 +28,17 @@ pub struct Limitation {
 pub fn limitation(basis: Option<LegalBasis>, targets: &[Target], published: Timestamp) -> Option<Limitation> {
     let discriminatory = targets.iter().any(|target| target.is_protected());
     let (span, rule): (Span, &'static str) = match basis {
-        None => (3.months(), "aucun fondement choisi : délai le plus court, 3 mois (délit de presse)"),
+        None => (
+            3.months(),
+            "aucun fondement choisi\u{a0}: délai le plus court, 3\u{a0}mois (délit de presse)",
+        ),
         Some(LegalBasis::Charte) => return None,
-        Some(LegalBasis::ProvocationHaine | LegalBasis::Negationnisme) => (1.year(), "délit de presse à caractère discriminatoire : 1 an"),
-        Some(LegalBasis::Diffamation | LegalBasis::Injure) if discriminatory => {
-            (1.year(), "délit de presse à caractère discriminatoire : 1 an")
-        }
-        Some(LegalBasis::Diffamation | LegalBasis::Injure) => (3.months(), "délit de presse : 3 mois"),
-        Some(LegalBasis::ProposNonPublics) => (1.year(), "contravention : 1 an"),
-        Some(_) => (6.years(), "délit : 6 ans"),
+        Some(LegalBasis::ProvocationHaine | LegalBasis::Negationnisme) => (1.year(), DISCRIMINATORY_FR),
+        Some(LegalBasis::Diffamation | LegalBasis::Injure) if discriminatory => (1.year(), DISCRIMINATORY_FR),
+        Some(LegalBasis::Diffamation | LegalBasis::Injure) => (3.months(), "délit de presse\u{a0}: 3\u{a0}mois"),
+        Some(LegalBasis::ProposNonPublics) => (1.year(), "contravention\u{a0}: 1\u{a0}an"),
+        Some(LegalBasis::OutrageSexiste) => (6.years(), SEXIST_CONTEMPT_FR),
+        Some(_) => (6.years(), "délit\u{a0}: 6\u{a0}ans"),
     };
     let until = published.to_zoned(paris()).checked_add(span).ok()?.timestamp();
     Some(Limitation { until, rule })

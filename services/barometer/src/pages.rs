@@ -144,8 +144,10 @@ fn build_panel(user: &User, now: Timestamp) -> Markup {
             }
             p.muted.small {
                 (language.pick(
-                    "Une période terminée et assez étiquetée est figée à la première édition : ses chiffres ne changeront plus. Sinon l’édition est provisoire, et peut être refaite.",
-                    "A period that is over and has labels enough is frozen by its first edition: its figures will not change any more. Otherwise the edition is provisional, and can be built again.",
+                    "Une édition est figée dès que sa période est terminée et compte assez de commentaires contrôlés \
+                     à l’aveugle\u{a0}: ses chiffres ne changeront plus. Sinon, elle est provisoire et peut être refaite.",
+                    "A period that is over and has labels enough is frozen by its first edition: its figures will not change \
+                     any more. Otherwise the edition is provisional, and can be built again.",
                 ))
             }
         }
@@ -160,9 +162,9 @@ fn hours_panel(user: &User, hours: &[Hour]) -> Markup {
         *rows.entry(hour.hour_s).or_default().entry(hour.route.as_str()).or_default() += hour.received;
     }
     let route = |route: Route| match route {
-        Route::Keep => language.pick("laissés", "kept"),
+        Route::Keep => language.pick("conservés", "kept"),
         Route::Review => language.pick("à examiner", "to review"),
-        Route::Hide => language.pick("masqués par règle", "hidden by policy"),
+        Route::Hide => language.pick("masqués automatiquement", "hidden by policy"),
     };
     html! {
         section.panel aria-labelledby="hours" {
@@ -202,7 +204,8 @@ async fn build(State(pages): State<Arc<Pages>>, user: User, Form(form): Form<Bui
         Ok(period) => period,
         Err(_) => {
             let problem = user.language.pick(
-                "Cette période ne convient pas : deux jours au format AAAA-MM-JJ, le second après le premier, un an au plus.",
+                "Cette période ne convient pas\u{a0}: deux jours au format AAAA-MM-JJ, le second après le premier, \
+                 un an au plus.",
                 "This period will not do: two days as YYYY-MM-DD, the second after the first, a year at most.",
             );
             return show(&pages, &user, Some(problem.to_owned())).await;
@@ -255,7 +258,7 @@ fn failure(user: &User, error: &anyhow::Error) -> Response {
     tracing::error!(error = format!("{error:#}"), "a page of the barometer failed");
     let title = user.language.pick("Baromètre indisponible", "Barometer unavailable");
     let text = user.language.pick(
-        "Le baromètre ne répond pas. Réessayez dans un instant ; si cela persiste, le disque est peut-être plein.",
+        "Le baromètre ne répond pas. Réessayez dans un instant\u{202f}; si cela persiste, le disque est peut-être plein.",
         "The barometer does not answer. Try again in a moment; if it goes on, the disk may be full.",
     );
     (

@@ -397,7 +397,8 @@ async fn without_labels_there_is_no_prevalence_and_the_page_says_so() -> anyhow:
         assert!(built.manifest.provisional, "a running period is not frozen");
         assert_eq!(built.figures.scopes[0].abusive, Prevalence::Withheld(Reason::FewLabels { have: 0 }));
         let html = std::fs::read_to_string(out.join("index.html"))?;
-        assert!(html.contains("Pas assez d’étiquettes pour publier.") && html.contains("Édition provisoire, à ne pas publier."));
+        assert!(html.contains("Trop peu de commentaires contrôlés à l’aveugle pour publier ce chiffre."));
+        assert!(html.contains("Édition provisoire, à ne pas publier."));
         assert_eq!(edition::verify(&out)?.problems, Vec::<String>::new());
     }
     Ok(())

@@ -108,7 +108,7 @@ async fn builds_and_reads(runtime: vigie_runtime::Runtime) -> anyhow::Result<()>
         .to_owned();
     assert_eq!(place, "/barometer/2026-10-01_2026-10-31/index.html", "{}", built.status());
     let (response, edition) = send(&app, get(&cookie, &place)?).await?;
-    assert!(edition.contains("Pas assez d’étiquettes pour publier."));
+    assert!(edition.contains("Ce chiffre n’est pas publié.") && edition.contains("Aucun commentaire n’a été reçu."));
     let policy = response
         .headers()
         .get(header::CONTENT_SECURITY_POLICY)

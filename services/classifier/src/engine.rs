@@ -169,6 +169,7 @@ impl Engine {
         let routing = Routing {
             route: Route::Keep,
             escalate: false,
+            urgent: Vec::new(),
             priority: 0,
             reasons: vec![Reason::DeletedUpstream],
         };
@@ -206,6 +207,7 @@ impl Engine {
             comment,
             route: routing.route,
             escalate: routing.escalate,
+            urgent: routing.urgent,
             priority: routing.priority,
             reasons: routing.reasons,
             rules,

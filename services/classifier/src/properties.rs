@@ -324,6 +324,7 @@ proptest! {
         let by_rule = hits.iter().any(is_urgent);
         let urgent = by_rule || over(&scores, &thresholds, &URGENT);
         prop_assert_eq!(routing.escalate, urgent);
+        prop_assert_eq!(routing.escalate, !routing.urgent.is_empty());
         prop_assert_eq!(routing.reasons.first() == Some(&Reason::Urgent), urgent);
         prop_assert!(!urgent || (routing.route != Route::Keep && routing.priority >= 90));
     }

@@ -13,7 +13,7 @@
 //!
 //! A hit whose rule asks only for a note ([`RuleAction::Signal`]) raises the priority and decides nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vigie_domain::policy::{Threshold, needs_human};
 use vigie_domain::{Act, Policy, Reason, Route, RuleAction, RuleHit, ScoreLabel, Scores};
@@ -90,6 +90,8 @@ pub struct Routing {
     pub route: Route,
     /// Whether a person must see it at once.
     pub escalate: bool,
+    /// What calls for a human at once.
+    pub urgent: Vec<Act>,
     /// 0..=10 kept, 20..=80 in turn or hidden, 90..=100 at once.
     pub priority: u8,
     /// Why, most important first; never empty.
@@ -111,7 +113,8 @@ pub fn route(
     let held_back = found.protected || found.distress || context.automation == Automation::Off || context.language == LanguageFit::Unknown;
     let hide = asks_to_hide && !held_back;
 
-    if found.urgent {
+    let urgent = !found.urgent.is_empty();
+    if urgent {
         reasons.push(Reason::Urgent);
     }
     if found.contradicted {
@@ -153,8 +156,9 @@ pub fn route(
     };
     Routing {
         route,
-        escalate: found.urgent,
-        priority: priority(route, found.urgent, found.weight),
+        escalate: urgent,
+        urgent: found.urgent.into_iter().collect(),
+        priority: priority(route, urgent, found.weight),
         reasons,
     }
 }
@@ -176,8 +180,8 @@ pub fn most_over(scores: &Scores, thresholds: &BTreeMap<ScoreLabel, Threshold>) 
 /// What rules and model say, put together.
 #[derive(Debug, Default)]
 struct Findings {
-    /// A person at once.
-    urgent: bool,
+    /// What calls for a person at once.
+    urgent: BTreeSet<Act>,
     /// The author may be in danger.
     distress: bool,
     /// Signs of criticism, counter-speech or coarse words.
@@ -212,7 +216,10 @@ impl Findings {
         };
         let may_hide = |act: Act| !needs_human(act) && policy.automatic.hide.contains(&act);
         let mut found = Self {
-            urgent: URGENT.into_iter().any(over_review),
+            urgent: Act::ALL
+                .into_iter()
+                .filter(|act| label_of(*act).is_some_and(|label| URGENT.contains(&label) && over_review(label)))
+                .collect(),
             distress: over_review(ScoreLabel::Distress),
             protected: PROTECTED.into_iter().any(over_review),
             hidden_by_score: Act::ALL
@@ -227,7 +234,9 @@ impl Findings {
             if hit.action == RuleAction::Signal {
                 continue;
             }
-            found.urgent |= is_urgent(hit);
+            if is_urgent(hit) {
+                found.urgent.insert(hit.act);
+            }
             found.distress |= hit.act == Act::Distress;
             let of_target = hit.target.is_some_and(vigie_domain::Target::is_protected) && over_review(ScoreLabel::Hate);
             let agrees = over_review(ScoreLabel::Abusive) || label_of(hit.act).is_some_and(over_review) || of_target;

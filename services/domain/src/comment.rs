@@ -66,6 +66,19 @@ pub struct Comment {
     pub evidence: Option<Evidence>,
 }
 
+impl Comment {
+    /// Erases the text and what tells who wrote it and what it answers. Identifiers and times are left, and the texts cannot be had from them.
+    pub fn erase(&mut self) {
+        self.text.clear();
+        self.parent = None;
+        self.author = None;
+        self.author_sealed = None;
+        self.context = Context::default();
+        self.permalink = None;
+        self.evidence = None;
+    }
+}
+
 /// What a comment answers, as far as the platform tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Context {

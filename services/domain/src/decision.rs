@@ -45,6 +45,18 @@ pub struct Decision {
     pub undoes: Option<DecisionId>,
 }
 
+impl Decision {
+    /// What the comment does: as the person labelled it, else as the machine says.
+    #[must_use]
+    pub fn stated_acts(&self) -> Vec<Act> {
+        if self.acts.is_empty() {
+            self.verdict.acts()
+        } else {
+            self.acts.clone()
+        }
+    }
+}
+
 /// What was decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

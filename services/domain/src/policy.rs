@@ -117,7 +117,7 @@ pub struct ServiceLevels {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Retention {
-    /// Text that was never flagged.
+    /// Text that nobody decided on before it was edited or deleted upstream.
     pub unflagged_days: u32,
     /// Text kept after review.
     pub reviewed_days: u32,

@@ -1,6 +1,6 @@
 //! What the classifier says of one revision, with everything needed to explain it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,9 @@ pub struct Verdict {
     pub route: Route,
     /// Whether a human must see it at once.
     pub escalate: bool,
+    /// What calls for a human at once, by a rule or a score; empty where nothing does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub urgent: Vec<Act>,
     /// Place in the queue, 0 (last) to 100 (first).
     pub priority: u8,
     /// Why, most important first.
@@ -42,6 +45,28 @@ pub struct Verdict {
     /// What moved the model, for some of the comments that a person decides on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explanation: Option<Explanation>,
+}
+
+impl Verdict {
+    /// What the machine says the comment does: the acts of the rules that matched and those that call for a human at once.
+    #[must_use]
+    pub fn acts(&self) -> Vec<Act> {
+        let by_rules = self.rules.iter().map(|hit| hit.act);
+        let acts: BTreeSet<Act> = by_rules
+            .chain(self.urgent.iter().copied())
+            .filter(|act| *act != Act::None)
+            .collect();
+        acts.into_iter().collect()
+    }
+
+    /// Erases the comment's words here too: see [`Comment::erase`]. Route, scores and the names of the rules are left.
+    pub fn erase(&mut self) {
+        self.comment.erase();
+        self.explanation = None;
+        for hit in &mut self.rules {
+            hit.span = [0, 0];
+        }
+    }
 }
 
 /// Where a comment goes.

@@ -4,13 +4,11 @@
 //! order in which they were taken. A newer one supersedes what older ones asked for and is not over yet, and asks for what is
 //! missing: an undo thus shows again what was hidden.
 
-use std::collections::BTreeSet;
-
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::Row as _;
 use vigie_bus::Delivery;
-use vigie_domain::{Act, Decision, EnforcementId, EnforcementState, Outcome, Platform, decode};
+use vigie_domain::{Decision, EnforcementId, EnforcementState, Outcome, Platform, decode};
 use vigie_runtime::{Account, Handler, Rejected};
 
 use crate::Enforcer;
@@ -219,7 +217,7 @@ fn new_request(decision: &Decision, planned: Planned, dry_run: bool, place: i64,
             native_id: comment.native_id.to_string(),
             author_sealed: comment.author_sealed.clone(),
             permalink: comment.permalink.clone(),
-            acts: acts(decision),
+            acts: decision.stated_acts(),
             legal_basis: decision.legal_basis,
         },
         severity: severity(decision.outcome, decision.verdict.priority),
@@ -240,15 +238,6 @@ fn new_request(decision: &Decision, planned: Planned, dry_run: bool, place: i64,
         detail: String::new(),
         retried_by: String::new(),
     }
-}
-
-/// What the comment does: as people labelled it, else as the rules say.
-fn acts(decision: &Decision) -> Vec<Act> {
-    if !decision.acts.is_empty() {
-        return decision.acts.clone();
-    }
-    let by_rules: BTreeSet<Act> = decision.verdict.rules.iter().map(|hit| hit.act).collect();
-    by_rules.into_iter().filter(|act| *act != Act::None).collect()
 }
 
 /// Threats first, then what was hidden by mistake, then the rest by its place in the queue of the moderators.

@@ -74,7 +74,7 @@ fn failed(user: &User, error: &anyhow::Error) -> Response {
     tracing::error!(error = format!("{error:#}"), user = user.id, "the page of actions failed");
     let language = user.language;
     let text = language.pick(
-        "Les actions sont momentanément indisponibles. Rien n’a été perdu ; réessayez dans un instant.",
+        "Les actions sont momentanément indisponibles. Rien n’a été perdu\u{202f}; réessayez dans un instant.",
         "The actions are unavailable for the moment. Nothing was lost; try again shortly.",
     );
     let body =
@@ -107,7 +107,7 @@ impl Enforcer {
     }
 
     async fn list(&self, what: &str, order: &str, scope: &Scope) -> anyhow::Result<Vec<Request>> {
-        let (condition, institutions) = scope_clause(scope, 2);
+        let (condition, institutions) = scope.clause(2);
         let mut query = sqlx::query(request::select(&format!("WHERE {what}{condition} ORDER BY {order}, id LIMIT $1"))).bind(LISTED_MAX);
         for institution in institutions {
             query = query.bind(institution);
@@ -116,28 +116,13 @@ impl Enforcer {
     }
 
     async fn total(&self, what: &str, scope: &Scope) -> anyhow::Result<i64> {
-        let (condition, institutions) = scope_clause(scope, 1);
+        let (condition, institutions) = scope.clause(1);
         let sql = format!("SELECT COUNT(*) AS total FROM enforcer_requests WHERE {what}{condition}");
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
         for institution in institutions {
             query = query.bind(institution);
         }
         Ok(query.fetch_one(self.database.pool()).await?.try_get("total")?)
-    }
-}
-
-/// The condition that keeps a person to their institutions, its placeholders beginning with `first`, and what to bind to them.
-fn scope_clause(scope: &Scope, first: usize) -> (String, Vec<String>) {
-    match scope {
-        Scope::All => (String::new(), Vec::new()),
-        Scope::Institutions(some) if some.is_empty() => (" AND 1 = 0".to_owned(), Vec::new()),
-        Scope::Institutions(some) => {
-            let places: Vec<String> = (first..first + some.len()).map(|place| format!("${place}")).collect();
-            (
-                format!(" AND institution IN ({})", places.join(", ")),
-                some.iter().map(ToString::to_string).collect(),
-            )
-        }
     }
 }
 
@@ -148,7 +133,8 @@ fn body(enforcer: &Enforcer, user: &User, lists: &Lists, said: Option<&str>) -> 
         @if enforcer.accounts.iter().all(|account| account.dry_run) {
             p.notice.info {
                 (language.pick(
-                    "Tous les comptes sont en mode à blanc : rien n’est envoyé aux plateformes. Pour agir pour de bon, mettez dry_run = false sur un compte.",
+                    "Tous les comptes sont en mode d’essai à blanc\u{a0}: rien n’est envoyé aux plateformes. \
+                     Pour que les actions soient exécutées, indiquez dry_run = false pour le compte concerné.",
                     "All accounts are in dry-run: nothing is sent to the platforms. To act for real, set dry_run = false on an account.",
                 ))
             }
@@ -255,7 +241,7 @@ fn over_row(enforcer: &Enforcer, language: Language, one: &Request) -> Markup {
             "receipt of the platform, which offers no way to read back",
         ),
         _ if !vigie_platforms::supports(one.platform, one.action) => language.pick(
-            "rien n’a été envoyé ; sans connecteur pour cette action, elle serait à faire à la main",
+            "rien n’a été envoyé\u{202f}; sans connecteur pour cette action, elle serait à faire à la main",
             "nothing was sent; without a connector for this action it would be done by hand",
         ),
         _ => language.pick("rien n’a été envoyé", "nothing was sent"),

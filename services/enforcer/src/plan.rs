@@ -66,15 +66,18 @@ impl Effects {
 
 /// What to do. Where the platform cannot delete, the comment is hidden; where it cannot hide, it is reported; where it can do
 /// nothing at all, the plan names what was decided, which then fails clearly. A grave comment is hidden and reported. A person in
-/// distress is never reported and never deleted.
+/// distress is never reported and never deleted; where they attack nobody besides, passing the comment on leaves it in sight, so that
+/// they can still be answered.
 #[must_use]
 pub fn plan(decision: &Decision, effects: Effects, can: impl Fn(Action) -> bool) -> Vec<Planned> {
-    let distress = decision.acts.contains(&Act::Distress);
+    let acts = decision.stated_acts();
+    let distress = acts.contains(&Act::Distress);
     let may = |action: Action| can(action) && !(distress && matches!(action, Action::Report | Action::Delete));
     let wanted = match decision.outcome {
         Outcome::Keep => return restore(effects),
         Outcome::Hide => first(&[Action::Hide, Action::Report], may, distress),
         Outcome::Delete => first(&[Action::Delete, Action::Hide, Action::Report], may, distress),
+        Outcome::Escalate if distress && !acts.iter().copied().any(attacks) => Vec::new(),
         Outcome::Escalate => {
             let both: Vec<Action> = [Action::Hide, Action::Report].into_iter().filter(|action| may(*action)).collect();
             if both.is_empty() {
@@ -85,6 +88,13 @@ pub fn plan(decision: &Decision, effects: Effects, can: impl Fn(Action) -> bool)
         }
     };
     wanted.into_iter().filter_map(|action| ask(action, effects)).collect()
+}
+
+const fn attacks(act: Act) -> bool {
+    !matches!(
+        act,
+        Act::Distress | Act::Spam | Act::Vulgar | Act::Criticism | Act::CounterSpeech | Act::None
+    )
 }
 
 fn first(by_preference: &[Action], may: impl Fn(Action) -> bool, distress: bool) -> Vec<Action> {
@@ -186,9 +196,16 @@ mod tests {
         let none = Effects::default();
         for outcome in Outcome::ALL {
             check(outcome, &[Act::Distress, Act::Threat], &[Report], none, &[]);
+            let all = [Hide, Unhide, Delete, Report];
             let hidden: &[(Action, bool)] = if outcome == Outcome::Keep { &[] } else { &[(Hide, false)] };
-            check(outcome, &[Act::Distress], &[Hide, Unhide, Delete, Report], none, hidden);
+            check(outcome, &[Act::Distress, Act::Threat], &all, none, hidden);
+            let hidden = if outcome == Outcome::Escalate { &[] } else { hidden };
+            check(outcome, &[Act::Distress, Act::Criticism], &all, none, hidden);
         }
+        // Nobody labelled it, and only a score says so.
+        let mut unlabelled = decision(Outcome::Escalate, &[]);
+        unlabelled.verdict.urgent = vec![Act::Distress];
+        assert_eq!(plan(&unlabelled, none, |_| true), []);
     }
 
     #[test]

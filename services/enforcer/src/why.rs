@@ -93,7 +93,7 @@ impl Why {
             ),
             Self::Throttled => language.pick("La plateforme demande d’attendre.", "The platform asks to wait."),
             Self::GaveUp => language.pick(
-                "Essayé aussi longtemps que permis, sans succès.",
+                "Tentée aussi longtemps que possible, sans succès.",
                 "Tried for as long as allowed, without success.",
             ),
             Self::NeverSeen => language.pick(
@@ -105,7 +105,7 @@ impl Why {
                 "The sealed id of the author cannot be opened.",
             ),
             Self::DryRunSince => language.pick(
-                "Le compte est passé en mode à blanc après l’envoi.",
+                "Le compte est passé en mode d’essai à blanc après l’envoi.",
                 "The account was set to dry-run after it was sent.",
             ),
         }
@@ -121,18 +121,21 @@ impl Why {
                 "Add `token` to the account in the configuration, restart, then try again.",
             ),
             Self::TokenRefused => language.pick(
-                "Créez un nouveau jeton et mettez-le dans la configuration ; les demandes en attente repartent d’elles-mêmes.",
+                "Créez un nouveau jeton et mettez-le dans la configuration\u{202f}; \
+                 les demandes en attente repartent d’elles-mêmes.",
                 "Make a new token and set it in the configuration; what waits goes on by itself.",
             ),
             Self::Gone => language.pick(
-                "Vérifiez que le commentaire existe encore ; s’il a disparu, il n’y a rien à faire.",
+                "Vérifiez que le commentaire existe encore\u{202f}; s’il a disparu, il n’y a rien à faire.",
                 "See whether the comment still exists; if it is gone, there is nothing to do.",
             ),
             Self::Refused => language.pick(
                 "Vérifiez les droits du jeton, ou agissez vous-même sur la plateforme.",
                 "Check what the token may do, or act on the platform yourself.",
             ),
-            Self::Unavailable | Self::Throttled => language.pick("Rien : Vigie réessaie.", "Nothing: Vigie tries again."),
+            Self::Unavailable | Self::Throttled => {
+                language.pick("Rien à faire\u{a0}: Vigie réessaie d’elle-même.", "Nothing: Vigie tries again.")
+            }
             Self::GaveUp | Self::NeverSeen => language.pick(
                 "Vérifiez l’état de la plateforme, puis réessayez ou agissez vous-même.",
                 "See how the platform is, then try again or act yourself.",

@@ -1,13 +1,15 @@
-//! What happens by itself: leases that ran out go back to the queue, gauges are kept true, old rows are dropped.
+//! What happens by itself: leases that ran out go back to the queue, gauges are kept true, old rows and texts are dropped.
 
 use std::time::Duration;
 
 use sqlx::Row as _;
-use vigie_runtime::Runtime;
+use vigie_domain::AccountId;
+use vigie_runtime::{Policies, Runtime};
 
 use crate::item::{self, BY_CLOCK, Band};
 use crate::outbox;
 use crate::queue::{Queue, now};
+use crate::retention;
 use crate::state::{Event, State};
 
 const TICK: Duration = Duration::from_secs(2);
@@ -20,7 +22,7 @@ const EXPIRED_AT_ONCE_MAX: i64 = 200;
 pub(crate) async fn run(runtime: Runtime, queue: Queue) -> anyhow::Result<()> {
     let mut ticks: u32 = 0;
     while !runtime.stop.is_cancelled() {
-        if let Err(error) = tick(&queue, ticks).await {
+        if let Err(error) = tick(&queue, &runtime.policies, ticks).await {
             tracing::warn!(error = format!("{error:#}"), "the upkeep of the queue failed; trying again");
         }
         ticks = ticks.wrapping_add(1);
@@ -32,7 +34,7 @@ pub(crate) async fn run(runtime: Runtime, queue: Queue) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn tick(queue: &Queue, ticks: u32) -> anyhow::Result<()> {
+async fn tick(queue: &Queue, policies: &Policies, ticks: u32) -> anyhow::Result<()> {
     expire(queue).await?;
     if ticks.is_multiple_of(TICKS_PER_COUNT) {
         count(queue, &[State::Queued, State::Leased]).await?;
@@ -40,10 +42,12 @@ async fn tick(queue: &Queue, ticks: u32) -> anyhow::Result<()> {
     }
     if ticks.is_multiple_of(TICKS_PER_WHOLE_COUNT) {
         count(queue, &State::ALL).await?;
+        late(queue, policies).await?;
     }
     if ticks.is_multiple_of(TICKS_PER_HOUR) {
         outbox::forget_sent(&queue.database).await?;
         forget_skips(queue).await?;
+        retention::erase(queue, policies, now()).await?;
     }
     Ok(())
 }
@@ -111,6 +115,33 @@ pub(crate) async fn age(queue: &Queue) -> anyhow::Result<()> {
         .fetch_one(queue.database.pool())
         .await?;
     queue.metrics.unsent.set(unsent as f64);
+    Ok(())
+}
+
+/// Counts what waits longer than the policy of its account allows.
+pub(crate) async fn late(queue: &Queue, policies: &Policies) -> anyhow::Result<()> {
+    let accounts: Vec<String> = sqlx::query_scalar("SELECT DISTINCT account FROM review_items WHERE state = 'queued'")
+        .fetch_all(queue.database.pool())
+        .await?;
+    let (mut urgent, mut normal) = (0, 0);
+    for account in accounts {
+        let levels = policies.for_account(&AccountId::new(account.as_str())?).service_levels.clone();
+        let before = |minutes: u32| now() - i64::from(minutes) * 60_000;
+        let row = sqlx::query(
+            "SELECT CAST(COALESCE(SUM(CASE WHEN urgent = 1 AND queued_at < $2 THEN 1 ELSE 0 END), 0) AS BIGINT) AS urgent,
+                CAST(COALESCE(SUM(CASE WHEN urgent = 0 AND queued_at < $3 THEN 1 ELSE 0 END), 0) AS BIGINT) AS normal
+             FROM review_items WHERE state = 'queued' AND account = $1",
+        )
+        .bind(account)
+        .bind(before(levels.urgent_minutes))
+        .bind(before(levels.normal_minutes))
+        .fetch_one(queue.database.pool())
+        .await?;
+        urgent += row.try_get::<i64, _>("urgent")?;
+        normal += row.try_get::<i64, _>("normal")?;
+    }
+    queue.metrics.late.with_label_values(&["urgent"]).set(urgent);
+    queue.metrics.late.with_label_values(&["normal"]).set(normal);
     Ok(())
 }
 

@@ -276,7 +276,8 @@ impl Intake {
 
     /// A verdict on a revision that is here already: by other versions of model or rules, or because the author went back to it.
     async fn refresh(&self, tx: &mut Tx, mut known: Item, verdict: &Verdict, now: i64) -> anyhow::Result<()> {
-        if known.state == State::Withdrawn {
+        let returned = known.state == State::Withdrawn;
+        if returned {
             item::advance(
                 tx,
                 &mut known,
@@ -287,7 +288,8 @@ impl Intake {
             )
             .await?;
         }
-        if known.verdict_id == verdict.id.as_str() {
+        // Of what was withdrawn long ago the text is erased: it is read anew.
+        if known.verdict_id == verdict.id.as_str() && !returned {
             return Ok(());
         }
         let hidden_by_policy_only = known.state == State::Decided && known.origin == Origin::Check && known.sequence == 1;
@@ -299,7 +301,7 @@ impl Intake {
         }
         let selected = known.selected || verdict.audit.selected;
         sqlx::query(
-            "UPDATE review_items SET verdict = $2, verdict_id = $3, urgent = $4, priority = $5, severe = $6, selected = $7
+            "UPDATE review_items SET verdict = $2, verdict_id = $3, urgent = $4, priority = $5, severe = $6, selected = $7, erased = 0
              WHERE revision = $1",
         )
         .bind(known.revision.as_str().to_owned())

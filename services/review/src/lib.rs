@@ -14,6 +14,7 @@ mod outbox;
 mod pages;
 pub mod queue;
 pub mod reading;
+mod retention;
 mod schema;
 pub mod state;
 #[cfg(test)]
@@ -189,6 +190,7 @@ pub async fn start(config: Config, runtime: Runtime, _web: Web) -> anyhow::Resul
     let queue = Queue::open(config, &runtime).await?;
     clock::count(&queue, &state::State::ALL).await?;
     clock::age(&queue).await?;
+    clock::late(&queue, &runtime.policies).await?;
     let intake = intake::Intake {
         database: queue.database.clone(),
         policies: runtime.policies.clone(),

@@ -36,6 +36,10 @@ pub(crate) struct Metrics {
     pub(crate) withdrawn: IntCounter,
     /// Leases that ran out.
     pub(crate) expired: IntCounter,
+    /// Waiting items over the time that the policy of their account gives, per level.
+    pub(crate) late: IntGaugeVec,
+    /// Texts erased because their time was over.
+    pub(crate) erased: IntCounter,
     /// Decisions not published yet.
     pub(crate) unsent: Gauge,
 }
@@ -85,6 +89,14 @@ impl Metrics {
                 "Items withdrawn because the comment was edited or deleted upstream.",
             )?,
             expired: IntCounter::new("vigie_review_leases_expired_total", "Leases that ran out.")?,
+            late: IntGaugeVec::new(
+                Opts::new(
+                    "vigie_review_late_items",
+                    "Waiting items over the time that the policy of their account gives, per level.",
+                ),
+                &["level"],
+            )?,
+            erased: IntCounter::new("vigie_review_texts_erased_total", "Texts erased because their time was over.")?,
             unsent: Gauge::new("vigie_review_outbox_unsent", "Decisions not published yet.")?,
         };
         registry.register(Box::new(metrics.items.clone()))?;
@@ -98,6 +110,8 @@ impl Metrics {
         registry.register(Box::new(metrics.skips.clone()))?;
         registry.register(Box::new(metrics.withdrawn.clone()))?;
         registry.register(Box::new(metrics.expired.clone()))?;
+        registry.register(Box::new(metrics.late.clone()))?;
+        registry.register(Box::new(metrics.erased.clone()))?;
         registry.register(Box::new(metrics.unsent.clone()))?;
         metrics.show_zeros();
         Ok(metrics)
@@ -112,6 +126,9 @@ impl Metrics {
             self.waiting.with_label_values(&[band.as_str()]);
             self.oldest.with_label_values(&[band.as_str()]);
             self.wait.with_label_values(&[band.as_str()]);
+        }
+        for level in ["urgent", "normal"] {
+            self.late.with_label_values(&[level]);
         }
         for outcome in Outcome::ALL {
             self.decisions.with_label_values(&[outcome.as_str()]);

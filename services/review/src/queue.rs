@@ -135,7 +135,7 @@ impl Queue {
     }
 
     async fn held(&self, person: &Person) -> Result<Option<Lease>, QueueError> {
-        let (scope, institutions) = scope_clause(&person.institutions, 3);
+        let (scope, institutions) = person.institutions.clause(3);
         let sql = format!(
             "SELECT {COLUMNS} FROM review_items WHERE state = 'leased' AND lease_user = $1 AND lease_until > $2{scope}
              ORDER BY leased_at DESC LIMIT 1"
@@ -158,7 +158,7 @@ impl Queue {
 
     async fn claim(&self, person: &Person) -> Result<Option<Lease>, QueueError> {
         let now = now();
-        let (scope, institutions) = scope_clause(&person.institutions, 3);
+        let (scope, institutions) = person.institutions.clause(3);
         let sql = format!(
             "SELECT {COLUMNS} FROM review_items WHERE state = 'queued' AND NOT EXISTS
                 (SELECT 1 FROM review_skips s WHERE s.revision = review_items.revision AND s.user_id = $1 AND s.skipped_at > $2){scope}
@@ -436,21 +436,6 @@ async fn before(tx: &mut Tx, revision: &str, sequence: i64) -> anyhow::Result<Ou
     Ok(name
         .and_then(|name| Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == name))
         .unwrap_or(Outcome::Keep))
-}
-
-/// The condition that keeps a person to their institutions, its placeholders beginning with `first`, and what to bind to them.
-pub(crate) fn scope_clause(scope: &Scope, first: usize) -> (String, Vec<String>) {
-    match scope {
-        Scope::All => (String::new(), Vec::new()),
-        Scope::Institutions(some) if some.is_empty() => (" AND 1 = 0".to_owned(), Vec::new()),
-        Scope::Institutions(some) => {
-            let places: Vec<String> = (first..first + some.len()).map(|place| format!("${place}")).collect();
-            (
-                format!(" AND institution IN ({})", places.join(", ")),
-                some.iter().map(ToString::to_string).collect(),
-            )
-        }
-    }
 }
 
 pub(crate) fn now() -> i64 {

@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 use vigie_domain::{Comment, Decision, Verdict, decode};
 
 use crate::item::Item;
-use crate::queue::{Person, Queue, QueueError, now, scope_clause};
+use crate::queue::{Person, Queue, QueueError, now};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -60,7 +60,7 @@ impl Queue {
     /// # Errors
     /// The database failed.
     pub async fn waiting(&self, person: &Person) -> Result<Waiting, QueueError> {
-        let (scope, institutions) = scope_clause(&person.institutions, 1);
+        let (scope, institutions) = person.institutions.clause(1);
         let sql = format!(
             "SELECT COUNT(*) AS waiting, CAST(COALESCE(SUM(urgent), 0) AS BIGINT) AS urgent FROM review_items WHERE state = 'queued'{scope}"
         );
@@ -69,7 +69,7 @@ impl Queue {
             query = query.bind(institution);
         }
         let row = query.fetch_one(self.database.pool()).await?;
-        let (scope, institutions) = scope_clause(&person.institutions, 3);
+        let (scope, institutions) = person.institutions.clause(3);
         let sql = format!(
             "SELECT COUNT(*) FROM review_skips s JOIN review_items i ON i.revision = s.revision
              WHERE s.user_id = $1 AND s.skipped_at > $2 AND i.state = 'queued'{scope}"
@@ -88,7 +88,7 @@ impl Queue {
         })
     }
 
-    /// This person's last decisions, newest first; what undid others is not listed.
+    /// This person's last decisions, newest first; what undid others is not listed, nor those whose text is erased.
     ///
     /// # Errors
     /// The database failed.
@@ -97,7 +97,7 @@ impl Queue {
             "SELECT d.record AS record, d.undone_by AS undone_by, d.decided_at AS decided_at, d.severe AS severe, d.sequence AS sequence,
                 i.sequence AS next, o.sent_at AS sent_at
              FROM review_decisions d JOIN review_items i ON i.revision = d.revision LEFT JOIN review_outbox o ON o.decision = d.id
-             WHERE d.user_id = $1 AND d.undoes = '' ORDER BY d.decided_at DESC, d.sequence DESC LIMIT $2",
+             WHERE d.user_id = $1 AND d.undoes = '' AND i.erased = 0 ORDER BY d.decided_at DESC, d.sequence DESC LIMIT $2",
         )
         .bind(person.id)
         .bind(most)
@@ -136,7 +136,7 @@ impl Queue {
     }
 
     /// Comments under the same post that came through this queue, in the order they were written: at most `each` from before and
-    /// `each` from after. Those gone upstream are left out.
+    /// `each` from after. Those gone upstream are left out, decided ones too.
     ///
     /// # Errors
     /// The database failed.
@@ -156,7 +156,9 @@ impl Queue {
     async fn beside(&self, item: &Item, side: &str, most: i64) -> Result<Vec<Neighbour>, QueueError> {
         let comment = &item.verdict.comment;
         let sql = format!(
-            "SELECT verdict, severe FROM review_items WHERE account = $1 AND post = $2 AND comment <> $3 AND state <> 'withdrawn' AND {side} LIMIT $5"
+            "SELECT verdict, severe FROM review_items WHERE account = $1 AND post = $2 AND comment <> $3 AND state <> 'withdrawn' AND erased = 0
+                AND comment NOT IN (SELECT comment FROM review_heads WHERE review_heads.comment = review_items.comment AND deleted = 1)
+                AND {side} LIMIT $5"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(comment.account.as_str().to_owned())

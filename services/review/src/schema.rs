@@ -3,7 +3,18 @@
 use vigie_runtime::Migration;
 
 /// In the SQL that SQLite and PostgreSQL share.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
+pub(crate) const MIGRATIONS: &[Migration] = &[FIRST, ERASED];
+
+/// When the text was erased.
+const ERASED: Migration = Migration {
+    version: 2,
+    name: "texts whose time is over",
+    sql: "
+ALTER TABLE review_items ADD COLUMN erased BIGINT NOT NULL DEFAULT 0;
+",
+};
+
+const FIRST: Migration = Migration {
     version: 1,
     name: "queue, decisions, audit trail, outbox, quotas",
     sql: "
@@ -91,4 +102,4 @@ CREATE TABLE review_quotas (
     PRIMARY KEY (institution, day)
 );
 ",
-}];
+};

@@ -110,7 +110,7 @@ async fn a_person_decides_and_the_topic_gets_it_once() -> anyhow::Result<()> {
     for expected in [
         "<mark class=\"weighed\" title=\"injure → agent public (essai/insulte) ; relève le score\">incapable</mark>",
         "<u class=\"weighed\" title=\"abaisse le score\">guichet</u>",
-        "Mots qui ont pesé dans le score</span> «\u{a0}injure\u{a0}»\u{a0}: <q>incapable</q> (+32\u{a0}points), <q>guichet</q> (−5\u{a0}points).",
+        "Mots qui ont pesé sur le score</span> «\u{a0}injure\u{a0}»\u{a0}: <q>incapable</q> (+32\u{a0}points), <q>guichet</q> (−5\u{a0}points).",
         "Les règles et le modèle se contredisent.",
         "très probable · 87\u{202F}%",
         "peu probable · 4\u{202F}%",
@@ -137,7 +137,7 @@ async fn a_person_decides_and_the_topic_gets_it_once() -> anyhow::Result<()> {
     let answer = ann.submit(&page, "/queue/decide", &fields).await?;
     assert!(answer.location().starts_with("/queue?done="), "{}", answer.location());
     let next = ann.get(answer.location()).await?;
-    assert!(next.body.contains("Autre texte") && next.body.contains("Commentaire précédent\u{a0}: <strong>signalé</strong>"));
+    assert!(next.body.contains("Autre texte") && next.body.contains("Commentaire précédent\u{a0}: <strong>transmis</strong>"));
     let twice = ann.submit(&page, "/queue/decide", &fields).await?;
     assert_eq!(twice.location(), "/queue?said=decided");
 
@@ -233,7 +233,7 @@ async fn a_blind_check_shows_nothing_of_the_analysis() -> anyhow::Result<()> {
         )
         .await?;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(refused.body.contains("cochez ce que fait le commentaire") && refused.body.contains("ma note"));
+    assert!(refused.body.contains("cochez la nature des propos") && refused.body.contains("ma note"));
     assert!(refused.body.contains("value=\"user\" checked"), "what was entered is not lost");
     ann.submit(&refused, "/queue/decide", &[("outcome", "hide"), ("act", "insult")])
         .await?;
@@ -286,7 +286,7 @@ async fn severe_text_is_folded_and_a_skip_needs_a_reason() -> anyhow::Result<()>
     let page = ann.await_queue("Le texte éprouvant").await?;
     let fold = page.body.find("class=\"veil\"").unwrap_or(usize::MAX);
     assert!(fold < page.body.find("Le texte éprouvant").unwrap_or_default() && !page.body.contains("class=\"veil\" open"));
-    assert!(page.body.contains("Danger immédiat\u{a0}: 17 ou 112"));
+    assert!(page.body.contains("Danger immédiat\u{a0}: 15, 17 ou 112 (114 par SMS)"));
     let bare = ann.submit(&page, "/queue/skip", &[("reason", "")]).await?;
     assert_eq!(bare.status, StatusCode::BAD_REQUEST);
     let skipped = ann.submit(&page, "/queue/skip", &[("reason", "hard")]).await?;

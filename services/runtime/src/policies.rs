@@ -5,16 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use vigie_domain::{AccountId, InstitutionId, Policy};
+use vigie_domain::{AccountId, Policy};
 
 const BUILT_IN: [(&str, &str); 1] = [("default", include_str!("../../../deploy/policies/default.toml"))];
 
-/// The policies, and which account and institution uses which. Cheap to clone.
+/// The policies, and which account uses which. Cheap to clone.
 #[derive(Clone)]
 pub struct Policies {
     named: Arc<BTreeMap<String, Arc<Policy>>>,
     accounts: Arc<BTreeMap<AccountId, String>>,
-    institutions: Arc<BTreeMap<InstitutionId, String>>,
 }
 
 impl Policies {
@@ -41,23 +40,13 @@ impl Policies {
         Ok(Self {
             named: Arc::new(named),
             accounts: Arc::default(),
-            institutions: Arc::default(),
         })
     }
 
-    /// The same policies, with the choice of each account; the first account of an institution speaks for it.
+    /// The same policies, with the choice of each account.
     #[must_use]
     pub fn with_accounts<'a>(mut self, accounts: impl Iterator<Item = &'a crate::Account>) -> Self {
-        let mut by_account = BTreeMap::new();
-        let mut by_institution = BTreeMap::new();
-        for account in accounts {
-            by_account.insert(account.id.clone(), account.policy.clone());
-            by_institution
-                .entry(account.institution.clone())
-                .or_insert_with(|| account.policy.clone());
-        }
-        self.accounts = Arc::new(by_account);
-        self.institutions = Arc::new(by_institution);
+        self.accounts = Arc::new(accounts.map(|account| (account.id.clone(), account.policy.clone())).collect());
         self
     }
 
@@ -65,15 +54,6 @@ impl Policies {
     #[must_use]
     pub fn for_account(&self, id: &AccountId) -> Arc<Policy> {
         self.accounts
-            .get(id)
-            .and_then(|name| self.named(name))
-            .unwrap_or_else(|| self.default_policy())
-    }
-
-    /// The policy of an institution; the default one where none of its accounts is configured.
-    #[must_use]
-    pub fn for_institution(&self, id: &InstitutionId) -> Arc<Policy> {
-        self.institutions
             .get(id)
             .and_then(|name| self.named(name))
             .unwrap_or_else(|| self.default_policy())

@@ -120,6 +120,7 @@ pub fn sample_verdict(text: &str, route: Route) -> Verdict {
         comment,
         route,
         escalate: false,
+        urgent: Vec::new(),
         priority: 50,
         reasons: vec![Reason::Harmless],
         rules: Vec::new(),

@@ -101,7 +101,7 @@ fn banner(language: Language, user: Option<&User>, nav: Nav) -> Markup {
                         circle cx="16" cy="16" r="4.5" fill="currentColor" {}
                     }
                     span.name { "Vigie" }
-                    span.tag { (language.pick("Modération des comptes publics", "Moderation of public accounts")) }
+                    span.tag { (language.pick("Modération des comptes officiels", "Moderation of official accounts")) }
                 }
                 @if let Some(user) = user {
                     div.who {

@@ -38,11 +38,14 @@ pub fn plain(text: &str) -> Markup {
 #[must_use]
 pub fn marked(text: &str, marks: &[Mark]) -> Markup {
     let cut = text.char_indices().nth(SHOWN_CHARACTERS_MAX).map_or(text.len(), |(index, _)| index);
+    let left = text[cut..].chars().count();
     html! {
         (range(text, 0, cut, marks))
         @if cut < text.len() {
             details.rest {
-                summary { "… (" (text[cut..].chars().count()) ")" }
+                summary lang="fr" {
+                    "Afficher la suite (" (left) (if left > 1 { "\u{a0}caractères)" } else { "\u{a0}caractère)" })
+                }
                 (range(text, cut, text.len(), marks))
             }
         }
@@ -231,11 +234,15 @@ mod tests {
 
     #[test]
     fn folds_the_rest_of_a_long_text() {
-        let shown = plain(&"é".repeat(SHOWN_CHARACTERS_MAX + 3)).into_string();
-        assert!(
-            shown.ends_with("<summary>… (3)</summary>ééé</details>"),
-            "{}",
-            &shown[shown.len() - 80..]
-        );
+        for (more, expected) in [
+            (1, "<summary lang=\"fr\">Afficher la suite (1\u{a0}caractère)</summary>é</details>"),
+            (
+                3,
+                "<summary lang=\"fr\">Afficher la suite (3\u{a0}caractères)</summary>ééé</details>",
+            ),
+        ] {
+            let shown = plain(&"é".repeat(SHOWN_CHARACTERS_MAX + more)).into_string();
+            assert!(shown.ends_with(expected), "{more}: {}", &shown[shown.len() - 80..]);
+        }
     }
 }

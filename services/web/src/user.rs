@@ -90,6 +90,23 @@ impl Scope {
         }
     }
 
+    /// What a query adds to its conditions on a table with a column `institution`: the clause, its placeholders beginning with `first`,
+    /// and what to bind to them.
+    #[must_use]
+    pub fn clause(&self, first: usize) -> (String, Vec<String>) {
+        match self {
+            Self::All => (String::new(), Vec::new()),
+            Self::Institutions(some) if some.is_empty() => (" AND 1 = 0".to_owned(), Vec::new()),
+            Self::Institutions(some) => {
+                let places: Vec<String> = (first..first + some.len()).map(|place| format!("${place}")).collect();
+                (
+                    format!(" AND institution IN ({})", places.join(", ")),
+                    some.iter().map(ToString::to_string).collect(),
+                )
+            }
+        }
+    }
+
     /// The form kept in the database: `*`, or a JSON list.
     pub(crate) fn to_text(&self) -> String {
         match self {
@@ -208,5 +225,29 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for User {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Infallible> {
         Ok(parts.extensions.get::<Self>().cloned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clause_keeps_to_the_institutions() -> Result<(), vigie_domain::IdError> {
+        let some = Scope::Institutions(BTreeSet::from([InstitutionId::new("louvre")?, InstitutionId::new("orsay")?]));
+        assert_eq!(
+            some.clause(3),
+            (
+                " AND institution IN ($3, $4)".to_owned(),
+                vec!["louvre".to_owned(), "orsay".to_owned()]
+            )
+        );
+        assert_eq!(Scope::All.clause(1), (String::new(), Vec::new()));
+        assert_eq!(
+            Scope::Institutions(BTreeSet::new()).clause(1),
+            (" AND 1 = 0".to_owned(), Vec::new()),
+            "nobody's comments, not everybody's"
+        );
+        Ok(())
     }
 }

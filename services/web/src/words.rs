@@ -43,7 +43,7 @@ pub const fn target(language: Language, target: Target) -> &'static str {
         Target::Journalist => language.pick("journaliste", "journalist"),
         Target::Institution => language.pick("institution", "institution"),
         Target::User => language.pick("autre internaute", "another user"),
-        Target::None => language.pick("personne", "nobody"),
+        Target::None => language.pick("aucune cible", "nobody"),
     }
 }
 
@@ -54,7 +54,7 @@ pub const fn outcome(language: Language, outcome: Outcome) -> &'static str {
         Outcome::Keep => language.pick("conservé", "kept"),
         Outcome::Hide => language.pick("masqué", "hidden"),
         Outcome::Delete => language.pick("supprimé", "deleted"),
-        Outcome::Escalate => language.pick("signalé", "escalated"),
+        Outcome::Escalate => language.pick("transmis", "escalated"),
     }
 }
 
@@ -76,7 +76,7 @@ pub const fn enforcement_state(language: Language, state: EnforcementState) -> &
         EnforcementState::Requested => language.pick("demandée", "requested"),
         EnforcementState::Sent => language.pick("envoyée", "sent"),
         EnforcementState::Confirmed => language.pick("confirmée", "confirmed"),
-        EnforcementState::Failed => language.pick("échouée", "failed"),
+        EnforcementState::Failed => language.pick("en échec", "failed"),
         EnforcementState::Superseded => language.pick("remplacée", "superseded"),
     }
 }
@@ -105,7 +105,7 @@ pub const fn reason(language: Language, reason: Reason) -> &'static str {
             "Possible threat, doxxing, harassment, call to violence, praise of terrorism or distress: to be seen at once.",
         ),
         Reason::ProtectedSpeech => language.pick(
-            "Critique ou éloge vulgaire\u{a0}: jamais masqué automatiquement.",
+            "Critique ou éloge vulgaire\u{a0}: jamais masqués automatiquement.",
             "Criticism or vulgar praise: never hidden automatically.",
         ),
         Reason::AutomationOff => language.pick(
@@ -125,7 +125,7 @@ pub const fn reason(language: Language, reason: Reason) -> &'static str {
 #[must_use]
 pub const fn score(language: Language, label: ScoreLabel) -> &'static str {
     match label {
-        ScoreLabel::Abusive => language.pick("propos abusif", "abusive"),
+        ScoreLabel::Abusive => language.pick("propos injurieux ou menaçant", "abusive"),
         ScoreLabel::Hate => language.pick("haine", "hate"),
         ScoreLabel::Threat => act(language, Act::Threat),
         ScoreLabel::Incitement => language.pick("incitation", "incitement"),
@@ -167,8 +167,8 @@ pub const fn legal_basis(basis: LegalBasis) -> &'static str {
         LegalBasis::Divulgation => "divulgation de données exposant une personne",
         LegalBasis::Harcelement => "harcèlement moral en ligne",
         LegalBasis::ApologieTerrorisme => "apologie du terrorisme",
-        LegalBasis::OutrageSexiste => "outrage sexiste ou sexuel",
-        LegalBasis::ProposNonPublics => "propos racistes ou sexistes non publics",
+        LegalBasis::OutrageSexiste => "outrage sexiste et sexuel",
+        LegalBasis::ProposNonPublics => "provocation, diffamation ou injure non publiques à caractère raciste ou discriminatoire",
         LegalBasis::Charte => "contraire à la charte de la page",
     }
 }

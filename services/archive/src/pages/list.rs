@@ -21,7 +21,12 @@ pub(super) fn body(pages: &Pages, user: &User, typed: &Typed, found: &Found, rep
     html! {
         (form(pages, user, typed, found))
         @if only_stop_words {
-            p.notice.info { (language.pick("Ces mots sont trop courants pour être cherchés : tous les signalements sont affichés.", "These words are too common to look for: all reports are shown.")) }
+            p.notice.info {
+                (language.pick(
+                    "Ces mots sont trop courants pour être cherchés\u{a0}: tous les signalements sont affichés.",
+                    "These words are too common to look for: all reports are shown.",
+                ))
+            }
         }
         section aria-labelledby="results" {
             div.row.spread {
@@ -34,7 +39,14 @@ pub(super) fn body(pages: &Pages, user: &User, typed: &Typed, found: &Found, rep
                 }
             }
             @if reports.is_empty() {
-                div.panel.empty { p { (language.pick("Aucun signalement ne correspond. Élargissez la recherche : moins de mots, ou moins de filtres.", "No report matches. Widen the search: fewer words, or fewer filters.")) } }
+                div.panel.empty {
+                    p {
+                        (language.pick(
+                            "Aucun signalement ne correspond. Élargissez la recherche\u{a0}: moins de mots, ou moins de filtres.",
+                            "No report matches. Widen the search: fewer words, or fewer filters.",
+                        ))
+                    }
+                }
             }
             @for report in reports { (card(user, report, &wanted)) }
             (pager(user, typed, found.total))
@@ -52,6 +64,7 @@ fn form(pages: &Pages, user: &User, typed: &Typed, found: &Found) -> Markup {
         .collect();
     institutions.sort();
     institutions.dedup();
+    let institutions = institutions.into_iter().map(|name| (name.clone(), name)).collect();
     let accounts: Vec<(String, String)> = pages
         .accounts
         .iter()
@@ -90,26 +103,38 @@ fn form(pages: &Pages, user: &User, typed: &Typed, found: &Found) -> Markup {
         .iter()
         .map(|platform| (platform.as_str().to_owned(), words::platform(language, *platform).to_owned()))
         .collect();
+    let orders = vec![(
+        "date".to_owned(),
+        language.pick("les plus récents d’abord", "newest first").to_owned(),
+    )];
+    let by_relevance = language.pick("par pertinence", "by relevance");
+    let (any, any_feminine) = (language.pick("tous", "all"), language.pick("toutes", "all"));
     html! {
         form.panel method="get" action="/archive" role="search" {
             div.field {
                 label for="q" { (language.pick("Rechercher dans les signalements", "Search the reports")) }
                 input type="search" id="q" name="q" value=(typed.q) autocomplete="off" aria-describedby="q-help" maxlength="500";
-                p.muted.small id="q-help" { (language.pick("Les accents et les formes des mots ne comptent pas. Exemples : menac*, « mort aux », -publicité.", "Accents and word forms do not matter. Examples: menac*, “mort aux”, -publicité.")) }
+                p.muted.small id="q-help" {
+                    (language.pick(
+                        "Les accents et les formes des mots ne comptent pas. \
+                         Exemples\u{a0}: menac*, «\u{a0}mort aux\u{a0}», -publicité.",
+                        "Accents and word forms do not matter. Examples: menac*, “mort aux”, -publicité.",
+                    ))
+                }
             }
             details open[has_filters(typed)] {
                 summary { (language.pick("Filtres", "Filters")) }
                 div.inline-form {
-                    (select("institution", language.pick("Institution", "Institution"), &typed.institution, institutions.into_iter().map(|name| (name.clone(), name)).collect()))
-                    (select("account", language.pick("Compte", "Account"), &typed.account, accounts))
-                    (select("platform", language.pick("Plateforme", "Platform"), &typed.platform, platforms))
-                    (select("state", language.pick("État", "State"), &typed.state, states))
-                    (select("act", language.pick("Acte", "Act"), &typed.act, acts))
-                    (select("target", language.pick("Cible", "Target"), &typed.target, targets))
+                    (select("institution", "Institution", any_feminine, &typed.institution, institutions))
+                    (select("account", language.pick("Compte", "Account"), any, &typed.account, accounts))
+                    (select("platform", language.pick("Plateforme", "Platform"), any_feminine, &typed.platform, platforms))
+                    (select("state", language.pick("État", "State"), any, &typed.state, states))
+                    (select("act", language.pick("Acte", "Act"), any, &typed.act, acts))
+                    (select("target", language.pick("Cible", "Target"), any_feminine, &typed.target, targets))
                     div.field { label for="author" { (language.pick("Auteur (pseudonyme)", "Author (pseudonym)")) } input type="text" id="author" name="author" value=(typed.author); }
                     div.field { label for="from" { (language.pick("Ouvert à partir du", "Opened from")) } input type="date" id="from" name="from" value=(typed.from); }
                     div.field { label for="to" { (language.pick("Ouvert jusqu’au", "Opened until")) } input type="date" id="to" name="to" value=(typed.to); }
-                    (select("sort", language.pick("Ordre", "Order"), &typed.sort, vec![("date".to_owned(), language.pick("les plus récents d’abord", "newest first").to_owned())]))
+                    (select("sort", language.pick("Ordre", "Order"), by_relevance, &typed.sort, orders))
                 }
             }
             p.row {
@@ -135,12 +160,13 @@ fn has_filters(typed: &Typed) -> bool {
     filters.iter().any(|filter| !filter.is_empty())
 }
 
-fn select(name: &str, label: &str, chosen: &str, options: Vec<(String, String)>) -> Markup {
+/// A list with `any` for no choice.
+fn select(name: &str, label: &str, any: &str, chosen: &str, options: Vec<(String, String)>) -> Markup {
     html! {
         div.field {
             label for=(name) { (label) }
             select id=(name) name=(name) {
-                option value="" { "—" }
+                option value="" { (any) }
                 @for (value, title) in &options { option value=(value) selected[value == chosen] { (title) } }
             }
         }
@@ -164,7 +190,12 @@ fn card(user: &User, report: &Stored, wanted: &Wanted) -> Markup {
                 @for category in report.categories() { span.badge { (category_name(user, &category)) } }
                 @if let Some(days) = left.filter(|days| *days < 30) {
                     span class=(if days < 15 { "badge danger" } else { "badge warning" }) {
-                        (language.pick("prescription (à vérifier) : ", "limitation (to verify): ")) (days) " " (language.pick("jours", "days"))
+                        (language.pick("prescription (à vérifier)\u{a0}: ", "limitation (to verify): "))
+                        @if days < 0 { (language.pick("délai dépassé", "period over")) }
+                        @else {
+                            (days) "\u{a0}"
+                            (language.pick(if days > 1 { "jours" } else { "jour" }, if days == 1 { "day" } else { "days" }))
+                        }
                     }
                 }
             }

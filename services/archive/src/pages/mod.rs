@@ -318,7 +318,7 @@ pub(crate) const fn state_name(language: Language, state: ReportState) -> &'stat
         ReportState::Signalled => language.pick("à examiner", "to be examined"),
         ReportState::Escalated => language.pick("confirmé", "confirmed"),
         ReportState::Dismissed => language.pick("écarté", "dismissed"),
-        ReportState::Withdrawn => language.pick("retiré avant examen", "gone before anybody looked"),
+        ReportState::Withdrawn => language.pick("supprimé ou modifié avant examen", "deleted or edited before anybody looked"),
     }
 }
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 use vigie_domain::{Act, Decision, ThreatReport, sha256_hex};
 use vigie_web::text::{self, Mark, MarkKind};
-use vigie_web::{User, words};
+use vigie_web::{Language, User, words};
 
 use super::{state_badge, state_name};
 use crate::chain;
@@ -37,16 +37,28 @@ pub(super) fn body(user: &User, report: &ThreatReport, accesses: &[Access], now:
 fn orientation(user: &User, report: &ThreatReport) -> Markup {
     let language = user.language;
     let labelled: Vec<Act> = report.decision.as_ref().map(|decision| decision.acts.clone()).unwrap_or_default();
-    let acts: Vec<Act> = if labelled.is_empty() {
-        report.verdict.rules.iter().map(|hit| hit.act).collect()
-    } else {
-        labelled
-    };
+    let acts: Vec<Act> = if labelled.is_empty() { report.verdict.acts() } else { labelled };
     html! {
         @if acts.contains(&Act::Distress) {
-            p.notice.danger { (language.pick("Personne en danger : orientez vers le 3114 (prévention du suicide), ne supprimez pas. Danger immédiat : 17 ou 112.", "A person in danger: point to 3114 (suicide prevention), do not delete. Immediate danger: 17 or 112.")) }
+            p.notice.danger {
+                (language.pick(
+                    "Une personne semble en danger\u{a0}: orientez-la vers le 3114 (prévention du suicide) et ne supprimez pas \
+                     le commentaire. Danger immédiat\u{a0}: 15, 17 ou 112 (114 par SMS).",
+                    "A person seems in danger: point them to 3114 (suicide prevention) and do not delete the comment. \
+                     Immediate danger: 15, 17 or 112 (114 by text message).",
+                ))
+            }
         } @else if acts.iter().any(|act| matches!(act, Act::Threat | Act::TerrorApology | Act::Doxxing | Act::Incitement)) {
-            p.notice.warning { (language.pick("Danger immédiat : 17 ou 112. Sinon, dossier à PHAROS et, pour un agent public, avis au procureur (art. 40 al. 2 du code de procédure pénale). Vigie n’envoie rien.", "Immediate danger: 17 or 112. Otherwise a file to PHAROS and, for a public agent, notice to the prosecutor (art. 40 al. 2 CPP). Vigie sends nothing.")) }
+            p.notice.warning {
+                (language.pick(
+                    "Danger immédiat\u{a0}: 15, 17 ou 112 (114 par SMS). Sinon, signalement à PHAROS. Tout agent public qui, \
+                     dans ses fonctions, a connaissance d’un crime ou d’un délit en avise sans délai le procureur de la \
+                     République (art. 40, al. 2, du code de procédure pénale). Vigie ne transmet rien.",
+                    "Immediate danger: 15, 17 or 112 (114 by text message). Otherwise a report to PHAROS. Every public agent \
+                     who learns of a crime or délit in the course of their duties informs the public prosecutor without \
+                     delay (art. 40 al. 2 CPP). Vigie sends nothing.",
+                ))
+            }
         }
     }
 }
@@ -105,6 +117,12 @@ fn facts(user: &User, report: &ThreatReport) -> Markup {
     }
 }
 
+/// What follows the number of days left.
+const fn days_left_words(language: Language, days: i64) -> &'static str {
+    let french = if days > 1 { "jours restants" } else { "jour restant" };
+    language.pick(french, if days == 1 { "day left" } else { "days left" })
+}
+
 fn limitation_panel(user: &User, report: &ThreatReport, now: Timestamp) -> Markup {
     let language = user.language;
     let decision = report.decision.as_ref();
@@ -117,11 +135,21 @@ fn limitation_panel(user: &User, report: &ThreatReport, now: Timestamp) -> Marku
             @match period {
                 Some(period) => {
                     @let days = limitation::days_left(&period, now);
-                    p { strong { @if days >= 0 { (days) " " (language.pick("jours restants", "days left")) } @else { (language.pick("délai dépassé", "period over")) } } }
+                    p {
+                        strong {
+                            @if days < 0 { (language.pick("délai dépassé", "period over")) }
+                            @else { (days) "\u{a0}" (days_left_words(language, days)) }
+                        }
+                    }
                     p { (language.pick("jusqu’au ", "until ")) (words::instant(language, period.until)) }
                     p.small { (period.rule) }
                 }
-                None => p { (language.pick("Sans objet : contraire à la charte, pas à la loi.", "None: against the charter, not against the law.")) },
+                None => p {
+                    (language.pick(
+                        "Sans objet\u{a0}: contraire à la charte, pas à la loi.",
+                        "None: against the charter, not against the law.",
+                    ))
+                },
             }
             p.muted.small { (language.pick(CAVEAT_FR, CAVEAT_EN)) "." }
         }
@@ -133,7 +161,7 @@ fn verdict(user: &User, report: &ThreatReport) -> Markup {
     let verdict = &report.verdict;
     html! {
         section.panel aria-labelledby="verdict" {
-            h2 id="verdict" { (language.pick("Avis du classifieur", "What the classifier says")) }
+            h2 id="verdict" { (language.pick("Analyse automatique", "What the classifier says")) }
             ul.plain { @for reason in &verdict.reasons { li { (words::reason(language, *reason)) } } }
             dl.facts {
                 @for (label, score) in &verdict.scores.0 {
@@ -170,7 +198,7 @@ fn decided(user: &User, decision: &Decision) -> Markup {
             dt { (language.pick("Par", "By")) } dd { (export::author(&decision.author)) ", " (words::instant(language, decision.decided_at)) }
             @if !acts.is_empty() { dt { (language.pick("Acte", "Act")) } dd { (acts.join(", ")) } }
             @if !targets.is_empty() { dt { (language.pick("Cible", "Target")) } dd { (targets.join(", ")) } }
-            dt { (language.pick("Fondement proposé", "Proposed legal basis")) }
+            dt { (language.pick("Fondement juridique retenu", "Legal basis chosen")) }
             dd {
                 @match decision.legal_basis {
                     Some(basis) => { (words::legal_basis(basis)) br; span.muted.small { (basis.text()) " — " (language.pick("à vérifier", "to verify")) } }
@@ -207,6 +235,7 @@ fn follow_up(user: &User, report: &ThreatReport) -> Markup {
 fn evidence(user: &User, report: &ThreatReport) -> Markup {
     let language = user.language;
     let comment = &report.verdict.comment;
+    let links = report.chain.len();
     html! {
         section.panel aria-labelledby="evidence" {
             h2 id="evidence" { (language.pick("Preuves", "Evidence")) }
@@ -215,7 +244,10 @@ fn evidence(user: &User, report: &ThreatReport) -> Markup {
                 @if let Some(evidence) = &comment.evidence { dt { (language.pick("SHA-256 de l’enregistrement brut", "SHA-256 of the raw record")) } dd { code { (evidence.raw_sha256) } } }
             }
             @match chain::verify(&report.chain) {
-                Ok(()) => p { span.badge.info { (language.pick("chaîne intacte", "chain intact")) } " " (report.chain.len()) " " (language.pick("maillons", "links")) },
+                Ok(()) => p {
+                    span.badge.info { (language.pick("chaîne intacte", "chain intact")) } " " (links) "\u{a0}"
+                    (language.pick(if links > 1 { "maillons" } else { "maillon" }, if links == 1 { "link" } else { "links" }))
+                },
                 Err(place) => p.notice.danger { (language.pick("La chaîne de preuves est rompue au maillon ", "The evidence chain is broken at link ")) (place) "." },
             }
             details {

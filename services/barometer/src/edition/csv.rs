@@ -14,26 +14,41 @@ const COLUMNS: [(&str, &str, &str); 14] = [
     (
         "provisional",
         "boolean",
-        "Vrai si la période n'était pas terminée : à ne pas publier",
+        "Vrai si la période n’était pas terminée ou si trop peu de commentaires avaient été contrôlés à l’aveugle\u{a0}: \
+         à ne pas publier",
     ),
-    ("level", "string", "all : ensemble ; institution ; account : compte"),
-    ("institution", "string", "Institution, vide pour l'ensemble"),
+    (
+        "level",
+        "string",
+        "all\u{a0}: ensemble\u{202f}; institution\u{202f}; account\u{a0}: compte",
+    ),
+    ("institution", "string", "Institution, vide pour l’ensemble"),
     ("account", "string", "Compte, vide hors du niveau account"),
     (
         "indicator",
         "string",
-        "prevalence-abusive, prevalence-hate : part des commentaires reçus ; les autres sont des décomptes d'activité",
+        "prevalence-abusive, prevalence-hate\u{a0}: part des commentaires reçus\u{202f}; \
+         les autres sont des décomptes d’activité",
     ),
     (
         "status",
         "string",
-        "published : publié ; suppressed : secret statistique ; insufficient : pas assez d'étiquettes",
+        "published\u{a0}: publié\u{202f}; suppressed\u{a0}: secret statistique\u{202f}; \
+         insufficient\u{a0}: trop peu de commentaires contrôlés à l’aveugle",
     ),
-    ("value", "number", "Estimation (proportion) ou décompte arrondi à 5"),
-    ("lower", "number", "Borne inférieure de l'intervalle à 95 %"),
-    ("upper", "number", "Borne supérieure de l'intervalle à 95 %"),
-    ("audited", "integer", "n : commentaires audités à l'aveugle"),
-    ("received", "integer", "N : commentaires reçus, arrondi à 5"),
+    (
+        "value",
+        "number",
+        "Estimation (proportion) ou décompte arrondi au multiple de 5 le plus proche",
+    ),
+    ("lower", "number", "Borne inférieure de l’intervalle à 95\u{202f}%"),
+    ("upper", "number", "Borne supérieure de l’intervalle à 95\u{202f}%"),
+    ("audited", "integer", "n\u{a0}: commentaires contrôlés à l’aveugle"),
+    (
+        "received",
+        "integer",
+        "N\u{a0}: commentaires reçus, arrondi au multiple de 5 le plus proche",
+    ),
     ("method", "string", "Méthode et version"),
 ];
 

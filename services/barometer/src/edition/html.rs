@@ -38,7 +38,11 @@ pub(super) fn page(figures: &Figures, inputs_sha256: &str) -> Markup {
                 header { h1 { (title) } }
                 main {
                     @if figures.provisional {
-                        p.warn { strong { "Édition provisoire, à ne pas publier." } " La période n’est pas terminée, ou les étiquettes ne suffisent pas encore : ces chiffres changeront." }
+                        p.warn {
+                            strong { "Édition provisoire, à ne pas publier." }
+                            " La période n’est pas terminée, ou trop peu de commentaires ont été contrôlés à l’aveugle\u{a0}: "
+                            "ces chiffres changeront."
+                        }
                     }
                     (headline(figures))
                     (institutions(figures))
@@ -60,11 +64,18 @@ fn headline(figures: &Figures) -> Markup {
             @match &all.abusive {
                 Prevalence::Estimated(abusive) => {
                     p.headline {
-                        "Sur 100 commentaires reçus, environ " strong { (percent(abusive.value).replace("\u{202f}%", "")) } " sont injurieux ou menaçants "
-                        "(intervalle à 95" "\u{202f}" "% : de " (percent(abusive.interval.lower)) " à " (percent(abusive.interval.upper)) ")."
+                        "Environ " strong { (percent(abusive.value)) } " des commentaires reçus sont injurieux ou menaçants "
+                        "(intervalle à 95\u{202f}%\u{a0}: de " (percent(abusive.interval.lower))
+                        " à " (percent(abusive.interval.upper)) ")."
                     }
                 }
-                Prevalence::Withheld(reason) => { p.warn { strong { "Pas assez d’étiquettes pour publier." } " " (explain(reason)) } }
+                Prevalence::Withheld(reason @ (Reason::FewLabels { .. } | Reason::EmptyStratum { .. })) => {
+                    p.warn {
+                        strong { "Trop peu de commentaires contrôlés à l’aveugle pour publier ce chiffre." } " "
+                        (explain(reason))
+                    }
+                }
+                Prevalence::Withheld(reason) => { p.warn { strong { "Ce chiffre n’est pas publié." } " " (explain(reason)) } }
             }
             div.scroll { (prevalence_table("Prévalence estimée, ensemble des comptes", &[all])) }
             (chart(figures))
@@ -88,8 +99,10 @@ fn institutions(figures: &Figures) -> Markup {
             section aria-labelledby="institutions" {
                 h2 id="institutions" { "Par institution et par compte" }
                 p.note {
-                    "Les intervalles de deux institutions qui se chevauchent ne permettent pas de les classer. "
-                    "Une case est masquée (« secret ») quand moins de onze personnes se trouvent derrière elle, ou qu’une seule en fait plus de 85" "\u{202f}" "%."
+                    "Lorsque leurs intervalles se chevauchent, deux institutions ne peuvent pas être classées "
+                    "l’une par rapport à l’autre. Une valeur est couverte par le secret statistique "
+                    "(«\u{a0}secret\u{a0}») lorsqu’elle repose sur moins de onze personnes ou que l’une d’elles "
+                    "en représente plus de 85\u{202f}%."
                 }
                 div.scroll { (prevalence_table("Prévalence estimée par institution", &institutions)) }
                 div.scroll { (prevalence_table("Prévalence estimée par compte", &accounts)) }
@@ -103,8 +116,9 @@ fn prevalence_table(caption: &str, scopes: &[&ScopeFigures]) -> Markup {
         table {
             caption { (caption) }
             thead { tr {
-                th scope="col" { "Périmètre" } th scope="col" { "Indicateur" } th scope="col" { "Estimation" } th scope="col" { "Intervalle à 95" "\u{202f}" "%" }
-                th scope="col" { "n audités" } th scope="col" { "N reçus" } th scope="col" { "Méthode" }
+                th scope="col" { "Périmètre" } th scope="col" { "Indicateur" } th scope="col" { "Estimation" }
+                th scope="col" { "Intervalle à 95\u{202f}%" } th scope="col" { "n contrôlés à l’aveugle" }
+                th scope="col" { "N reçus" } th scope="col" { "Méthode" }
             } }
             tbody {
                 @for scope in scopes {
@@ -147,7 +161,9 @@ fn withheld(reason: &Reason) -> Markup {
         @match reason {
             Reason::Confidential => "secret",
             Reason::Nothing => "aucun commentaire reçu",
-            Reason::FewLabels { .. } | Reason::EmptyStratum { .. } => { "pas assez d’étiquettes pour publier. " span.note { (explain(reason)) } },
+            Reason::FewLabels { .. } | Reason::EmptyStratum { .. } => {
+                "trop peu de commentaires contrôlés à l’aveugle pour publier ce chiffre. " span.note { (explain(reason)) }
+            },
         }
     }
 }
@@ -155,11 +171,35 @@ fn withheld(reason: &Reason) -> Markup {
 fn explain(reason: &Reason) -> String {
     match reason {
         Reason::Nothing => "Aucun commentaire n’a été reçu.".to_owned(),
-        Reason::Confidential => "Trop peu de personnes se trouvent derrière ce chiffre (secret statistique).".to_owned(),
-        Reason::FewLabels { have } => format!("{have} commentaires ont été étiquetés à l’aveugle ; il en faut au moins {LABELS_MIN}."),
-        Reason::EmptyStratum { stratum } => {
-            format!("La strate « {stratum} » n’a pas été assez étiquetée, et aucune strate voisine n’a été tirée avec la même probabilité.")
+        Reason::Confidential => "Il renseignerait sur trop peu de personnes (secret statistique).".to_owned(),
+        Reason::FewLabels { have } => {
+            let checked = if *have > 1 {
+                "commentaires ont été contrôlés"
+            } else {
+                "commentaire a été contrôlé"
+            };
+            format!("{have}\u{a0}{checked} à l’aveugle\u{202f}; il en faut au moins {LABELS_MIN}.")
         }
+        Reason::EmptyStratum { stratum } => format!(
+            "La strate «\u{a0}{}\u{a0}» compte trop peu de commentaires contrôlés à l’aveugle, et aucune strate voisine \
+             n’a été tirée avec la même probabilité.",
+            strata_names(stratum)
+        ),
+    }
+}
+
+/// Joined names of strata, those of the default policy in French; any other name as the policy gives it.
+fn strata_names(joined: &str) -> String {
+    joined.split(" + ").map(stratum_name).collect::<Vec<&str>>().join(" + ")
+}
+
+fn stratum_name(name: &str) -> &str {
+    match name {
+        "low" => "très bas",
+        "middle" => "moyen",
+        "high" => "élevé",
+        "top" => "très élevé",
+        other => other,
     }
 }
 
@@ -181,7 +221,8 @@ fn chart(figures: &Figures) -> Markup {
     let height = 30 * bars.len() + 10;
     html! {
         figure {
-            svg viewBox=(format!("0 0 720 {height}")) role="img" aria-label="Estimations et intervalles à 95 %, mêmes valeurs que dans les tableaux" {
+            svg viewBox=(format!("0 0 720 {height}")) role="img"
+                aria-label="Estimations et intervalles à 95\u{202f}%, mêmes valeurs que dans les tableaux" {
                 line x1="220" x2="220" y1="0" y2=(height) stroke="#929292" {}
                 @for (place, (label, bar)) in bars.iter().enumerate() {
                     @let y = 30 * place + 20;
@@ -190,7 +231,9 @@ fn chart(figures: &Figures) -> Markup {
                     circle cx=(x(bar.value)) cy=(y) r="5" fill="#000091" {}
                 }
             }
-            figcaption.note { "Injurieux ou menaçant : estimation (point) et intervalle à 95" "\u{202f}" "% (trait), de 0 à " (percent(most)) "." }
+            figcaption.note {
+                "Injurieux ou menaçant\u{a0}: estimation (point) et intervalle à 95\u{202f}% (trait), de 0 à " (percent(most)) "."
+            }
         }
     }
 }
@@ -198,16 +241,20 @@ fn chart(figures: &Figures) -> Markup {
 fn activity(figures: &Figures) -> Markup {
     let title = |kind: Kind| match kind {
         Kind::Received => "Reçus",
-        Kind::HiddenAutomatically => "Masqués par règle",
-        Kind::SentToReview => "Transmis à une personne",
-        Kind::RemovedByPerson => "Retirés par une personne",
-        Kind::Reported => "Signalés (menaces)",
-        Kind::DeletedUpstream => "Disparus de la plateforme",
+        Kind::HiddenAutomatically => "Masqués automatiquement",
+        Kind::SentToReview => "Soumis à une personne",
+        Kind::RemovedByPerson => "Masqués ou supprimés par une personne",
+        Kind::Reported => "Signalements ouverts (menaces, danger)",
+        Kind::DeletedUpstream => "Supprimés sur la plateforme",
     };
     html! {
         section aria-labelledby="activite" {
             h2 id="activite" { "Activité de modération" }
-            p { "Ces décomptes disent ce que la modération a fait. " strong { "Ils ne mesurent pas la part des commentaires haineux." } " Ils sont arrondis à 5." }
+            p {
+                "Ces décomptes décrivent l’activité de modération. "
+                strong { "Ils ne mesurent pas la part des commentaires haineux." }
+                " Ils sont arrondis au multiple de 5 le plus proche."
+            }
             div.scroll { table {
                 caption { "Décomptes d’activité" }
                 thead { tr { th scope="col" { "Périmètre" } @for kind in Kind::ALL { th scope="col" { (title(kind)) } } } }
@@ -234,9 +281,16 @@ fn other_indicators() -> Markup {
         section aria-labelledby="non-mesure" {
             h2 id="non-mesure" { "Ce que cette édition ne mesure pas" }
             ul {
-                li { strong { "Encore visible après modération" } " : non mesuré dans cette édition." }
-                li { strong { "Vu par le public" } " : les plateformes suivies ne donnent pas le nombre de vues de chaque commentaire." }
-                li { strong { "Évolution" } " : aucune flèche n’est tracée sans test ; la comparaison de deux périodes n’est pas dans cette édition." }
+                li { strong { "Encore visible après modération" } "\u{a0}: non mesuré dans cette édition." }
+                li {
+                    strong { "Vu par le public" }
+                    "\u{a0}: les plateformes suivies ne donnent pas le nombre de vues de chaque commentaire."
+                }
+                li {
+                    strong { "Évolution" }
+                    "\u{a0}: aucune tendance n’est indiquée sans test statistique\u{202f}; la comparaison de deux périodes n’est "
+                    "pas dans cette édition."
+                }
             }
         }
     }
@@ -249,33 +303,41 @@ fn method(figures: &Figures) -> Markup {
         section aria-labelledby="methode" {
             h2 id="methode" { "Méthode (version " (METHOD_VERSION) ")" }
             p {
-                "Chaque commentaire reçu a une probabilité connue et non nulle d’être tiré au sort puis étiqueté par une personne qui ne voit ni le score ni les règles. "
+                "Chaque commentaire reçu a une probabilité connue et non nulle d’être tiré au sort puis contrôlé à l’aveugle, "
+                "c’est-à-dire examiné par une personne qui ne voit ni le score ni les règles. "
                 "Les signalements et les retraits n’entrent pas dans ce tirage. Le tirage est stratifié par score du modèle."
             }
             p {
-                "Estimation : p̂ = Σ W" sub { "h" } " p̂" sub { "h" } ", avec W" sub { "h" } " = N" sub { "h" } "/N. "
-                "Intervalle MOVER-Wilson à 95" "\u{202f}" "% : L = p̂ − √Σ W" sub { "h" } "²(p̂" sub { "h" } " − l" sub { "h" } ")², "
+                "Estimation\u{a0}: p̂ = Σ W" sub { "h" } " p̂" sub { "h" } ", avec W" sub { "h" } " = N" sub { "h" } "/N. "
+                "Intervalle MOVER-Wilson à 95\u{202f}%\u{a0}: L = p̂ − √Σ W" sub { "h" } "²(p̂" sub { "h" }
+                " − l" sub { "h" } ")², "
                 "U = p̂ + √Σ W" sub { "h" } "²(u" sub { "h" } " − p̂" sub { "h" } ")², où (l" sub { "h" } ", u" sub { "h" } ") est l’intervalle de Wilson de la strate h. "
                 "Il porte sur les commentaires reçus pendant la période."
             }
             p {
-                "« Injurieux ou menaçant » : menace, provocation, négationnisme, apologie du terrorisme, divulgation de données, harcèlement, injure, propos sexuel ou sexiste. "
-                "« Haineux » : l’un de ces actes, visant l’origine, la religion, le sexe, l’orientation sexuelle, l’identité de genre ou le handicap. "
+                "«\u{a0}Injurieux ou menaçant\u{a0}»\u{a0}: menace, incitation à la haine ou à la violence, négationnisme, "
+                "apologie du terrorisme, divulgation de données, harcèlement, injure, propos sexuel ou sexiste. "
+                "«\u{a0}Haineux\u{a0}»\u{a0}: l’un de ces actes, visant l’origine, la religion, le sexe, l’orientation sexuelle, "
+                "l’identité de genre ou le handicap. "
                 "La critique, même vive, et les mots grossiers n’en font pas partie."
             }
             p {
                 "Un commentaire compte une fois, au jour de sa publication (heure de Paris), dans son dernier état. "
-                "Il faut au moins " (LABELS_MIN) " étiquettes, et deux dans chaque strate. Une strate sans étiquettes n’est réunie à sa voisine que si "
-                "toutes deux ont été tirées avec la même probabilité ; sinon rien n’est publié."
+                "Il faut au moins " (LABELS_MIN) " commentaires contrôlés à l’aveugle, et deux dans chaque strate. Une strate "
+                "qui n’en compte pas assez n’est réunie à sa voisine que si toutes deux ont été tirées avec la même "
+                "probabilité\u{202f}; sinon rien n’est publié."
             }
             @if let (Some(all), true) = (all, shown) {
                 div.scroll { table {
-                    caption { "L’audit par strate, des scores les plus bas aux plus élevés" }
-                    thead { tr { th scope="col" { "Strate" } th scope="col" { "Probabilité de tirage" } th scope="col" { "N reçus" } th scope="col" { "tirés" } th scope="col" { "n étiquetés" } } }
+                    caption { "Contrôle à l’aveugle par strate, des scores les plus bas aux plus élevés" }
+                    thead { tr {
+                        th scope="col" { "Strate" } th scope="col" { "Probabilité de tirage" } th scope="col" { "N reçus" }
+                        th scope="col" { "tirés" } th scope="col" { "n contrôlés à l’aveugle" }
+                    } }
                     tbody {
                         @for stratum in &all.strata {
                             tr {
-                                th scope="row" { (stratum.names.join(" + ")) }
+                                th scope="row" { (strata_names(&stratum.names.join(" + "))) }
                                 td.n { (stratum.probability.replace('.', ",")) }
                                 td.n { (count(crate::estimate::disclosure::round(stratum.received))) }
                                 td.n { (count(stratum.selected)) }
@@ -286,12 +348,16 @@ fn method(figures: &Figures) -> Markup {
                 } }
             }
             @if let Some(share) = all.and_then(labelled_share) {
-                p.note { (percent(share)) " des commentaires tirés ont été étiquetés. L’estimation suppose que les autres leur ressemblent, strate par strate." }
+                p.note {
+                    (percent(share)) " des commentaires tirés ont été contrôlés à l’aveugle. L’estimation suppose que les autres "
+                    "leur ressemblent, strate par strate."
+                }
             }
             @if let Some(Prevalence::Estimated(Estimated { clustered: Some(clustered), .. })) = all.map(|all| &all.abusive) {
                 p.note {
-                    "Contrôle : les commentaires d’une même publication se ressemblent. Pour une population plus large que les commentaires reçus, l’intervalle "
-                    "(t de Student sur " (count(clustered.posts as u64)) " publications) irait de " (percent(clustered.interval.lower)) " à " (percent(clustered.interval.upper)) "."
+                    "Vérification\u{a0}: les commentaires d’une même publication se ressemblent. Pour une population plus large "
+                    "que les commentaires reçus, l’intervalle (t de Student sur " (count(clustered.posts as u64))
+                    " publications) irait de " (percent(clustered.interval.lower)) " à " (percent(clustered.interval.upper)) "."
                 }
             }
         }
@@ -311,9 +377,16 @@ fn data(inputs_sha256: &str) -> Markup {
         section aria-labelledby="donnees" {
             h2 id="donnees" { "Données et vérification" }
             ul {
-                li { a href="figures.csv" { "figures.csv" } " : tous les chiffres de cette page ; " a href="figures.schema.json" { "figures.schema.json" } " : description des colonnes (Table Schema)." }
-                li { a href=(MANIFEST) { (MANIFEST) } " : empreintes de tous les fichiers." }
-                li { "Données d’entrée figées, SHA-256 : " code { (inputs_sha256) } ". Elles ne sont pas publiées ; qui les détient refait cette édition à l’octet près avec " code { "vigie barometer verify" } "." }
+                li {
+                    a href="figures.csv" { "figures.csv" } "\u{a0}: tous les chiffres de cette page\u{202f}; "
+                    a href="figures.schema.json" { "figures.schema.json" } "\u{a0}: description des colonnes (Table Schema)."
+                }
+                li { a href=(MANIFEST) { (MANIFEST) } "\u{a0}: empreintes de tous les fichiers." }
+                li {
+                    "Données d’entrée figées, SHA-256\u{a0}: " code { (inputs_sha256) } ". "
+                    "Elles ne sont pas publiées\u{202f}; quiconque les détient peut reproduire cette édition à l’octet près avec "
+                    code { "vigie barometer verify" } "."
+                }
             }
         }
     }

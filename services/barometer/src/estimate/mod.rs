@@ -1,8 +1,9 @@
 //! The estimators of the barometer: pure functions from counts to figures. No IO, no clock, no randomness.
 //!
-//! Every function here is checked against vectors computed with scipy, statsmodels, ppi-python and krippendorff
-//! (`tests/vectors.toml`). Two rules hold throughout: a proportion never gets the normal interval as its headline (at 1 %
-//! prevalence it covers 80-92 % instead of 95 %), and counts of what was reported or removed are never prevalence.
+//! The estimators are checked against vectors computed with scipy, statsmodels, ppi-python and krippendorff
+//! (`tests/vectors.json`), gates, arrows and disclosure by the tests beside them. Two rules hold throughout: a proportion never
+//! gets the normal interval as its headline (at 1 % prevalence it covers 80-92 % instead of 95 %), and counts of what was reported
+//! or removed are never prevalence.
 //! Nothing here decides what may be published: see [`disclosure`] and the edition.
 
 pub mod agreement;

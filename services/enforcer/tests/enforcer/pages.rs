@@ -124,7 +124,7 @@ async fn a_failed_action_is_explained_and_tried_again_by_who_may() -> anyhow::Re
             "Vérifiez les droits du jeton",
             "not allowed (403)",
             "masquer",
-            "échouée",
+            "en échec",
             "Réessayer",
         ] {
             assert!(page.contains(needed), "{on:?}: {needed} is missing from {page}");

@@ -39,13 +39,14 @@ fn blind_notice(language: Language) -> Markup {
             h2 { (language.pick("Contrôle à l’aveugle", "Blind check")) }
             p { (language.pick(
                 "Ce commentaire a été tiré au sort. L’analyse automatique n’est pas montrée, pour que votre avis mesure sa justesse. \
-                 Décidez d’après le texte et son contexte, et cochez ce que fait le commentaire.",
+                 Décidez d’après le texte et son contexte, et cochez la nature des propos.",
                 "This comment was drawn by lot. The automatic analysis is not shown, so that your view measures how right it is. \
                  Decide from the text and its context, and tick what the comment does.",
             )) }
             p.muted.small { (language.pick(
-                "Si une personne vous paraît en danger\u{a0}: 17 ou 112\u{202f}; prévention du suicide\u{a0}: 3114.",
-                "If somebody seems to be in danger: 17 or 112; suicide prevention: 3114.",
+                "Si une personne vous paraît en danger immédiat\u{a0}: 15, 17 ou 112 (114 par SMS)\u{202f}; \
+                 prévention du suicide\u{a0}: 3114.",
+                "If somebody seems to be in immediate danger: 15, 17 or 112 (114 by text message); suicide prevention: 3114.",
             )) }
         }
     }
@@ -55,15 +56,22 @@ fn blind_notice(language: Language) -> Markup {
 fn advice(console: &Console, language: Language, verdict: &Verdict) -> Markup {
     let contact = &console.policies.for_account(&verdict.comment.account).legal_contact;
     html! {
-        @if acts(verdict).contains(&Act::Distress) {
+        @if verdict.acts().contains(&Act::Distress) {
             p.notice.danger { (language.pick(
-                "Une personne semble en danger. Ne supprimez pas\u{202f}; signalez. Numéro national de prévention du suicide\u{a0}: 3114. \
-                 Danger immédiat\u{a0}: 17 ou 112.",
-                "Somebody seems to be in danger. Do not delete; escalate. National suicide prevention line: 3114. Immediate danger: 17 or 112.",
+                "Une personne semble en danger. Ne supprimez pas le commentaire\u{202f}; transmettez-le\u{a0}: il reste visible, \
+                 sauf s’il attaque aussi quelqu’un. Numéro national de prévention du suicide\u{a0}: 3114. \
+                 Danger immédiat\u{a0}: 15, 17 ou 112 (114 par SMS).",
+                "Somebody seems to be in danger. Do not delete the comment; escalate it: it stays visible, \
+                 unless it attacks somebody as well. National suicide prevention line: 3114. \
+                 Immediate danger: 15, 17 or 112 (114 by text message).",
             )) }
         } @else if verdict.escalate {
             p.notice.danger {
-                (language.pick("Danger immédiat\u{a0}: 17 ou 112. Contact juridique\u{a0}: ", "Immediate danger: 17 or 112. Legal contact: ")) (contact) "."
+                (language.pick(
+                    "Danger immédiat\u{a0}: 15, 17 ou 112 (114 par SMS). Contact juridique\u{a0}: ",
+                    "Immediate danger: 15, 17 or 112 (114 by text message). Legal contact: ",
+                ))
+                (contact) "."
             }
         }
     }
@@ -76,13 +84,26 @@ fn reasons(language: Language, lease: &Lease) -> Markup {
         section.panel {
             h2 { (language.pick("Motifs de l’examen", "Why it is here")) }
             ul.plain {
-                @for reason in &verdict.reasons { li { (words::reason(language, *reason)) } }
+                @for reason in &verdict.reasons { li { (why(language, verdict, *reason)) } }
                 @if over_quota { li { (words::reason(language, Reason::AutomationOff)) } }
                 @if lease.item.origin == Origin::Audit { li { (language.pick("Tiré au sort pour le contrôle.", "Drawn for the audit.")) } }
                 @if lease.item.origin == Origin::Check { li { (language.pick("Masqué automatiquement, à vérifier.", "Hidden automatically, to be checked.")) } }
             }
         }
     }
+}
+
+/// A reason, and of an urgent one what is urgent.
+fn why(language: Language, verdict: &Verdict, reason: Reason) -> String {
+    if reason != Reason::Urgent || verdict.urgent.is_empty() {
+        return words::reason(language, reason).to_owned();
+    }
+    let acts: Vec<&str> = verdict.urgent.iter().map(|act| words::act(language, *act)).collect();
+    format!(
+        "{}{}.",
+        language.pick("À voir tout de suite\u{a0}: ", "To be seen at once: "),
+        acts.join(", ")
+    )
 }
 
 fn rules(language: Language, lease: &Lease) -> Markup {
@@ -150,7 +171,7 @@ pub(crate) fn weighed(language: Language, explanation: &Explanation, text: &str)
     html! {
         @if !words.is_empty() {
             p.muted.small {
-                span.weighed { (language.pick("Mots qui ont pesé dans le score", "Words that weighed in the score")) }
+                span.weighed { (language.pick("Mots qui ont pesé sur le score", "Words that weighed in the score")) }
                 (language.pick(" «\u{a0}", " “")) (words::score(language, explanation.label)) (language.pick("\u{a0}»\u{a0}: ", "”: "))
                 @for (index, (word, weight)) in words.iter().enumerate() {
                     @if index > 0 { ", " }
@@ -212,11 +233,6 @@ fn percent(language: Language, score: f32) -> String {
         Language::Fr => format!("{number}\u{202F}%"),
         Language::En => format!("{number}%"),
     }
-}
-
-/// What the rules say the comment does.
-pub(crate) fn acts(verdict: &Verdict) -> Vec<Act> {
-    verdict.rules.iter().map(|hit| hit.act).collect()
 }
 
 /// Legal bases that the rules point to. A proposal: none is ever chosen for the person.

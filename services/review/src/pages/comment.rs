@@ -5,7 +5,7 @@ use vigie_domain::{Act, Comment, Explanation, LegalBasis, Outcome, RuleHit, Targ
 use vigie_web::text::{self, Mark, MarkKind};
 use vigie_web::{Language, User, csrf_field, words};
 
-use super::analysis::{self, acts, weighed};
+use super::analysis::{self, weighed};
 use super::form::SKIP_REASONS;
 use super::{Console, key, time};
 use crate::item::Origin;
@@ -62,22 +62,29 @@ impl CommentPage<'_> {
         let language = self.user.language;
         let item = &self.lease.item;
         let minutes = (now() - item.queued_at).max(0) / 60_000;
+        let policy = self.console.policies.for_account(&item.verdict.comment.account);
+        let levels = &policy.service_levels;
+        let allowed = if item.urgent {
+            levels.urgent_minutes
+        } else {
+            levels.normal_minutes
+        };
         html! {
             div.row.status-line {
                 @if self.lease.blind {
                     span.badge.info { (language.pick("Contrôle à l’aveugle", "Blind check")) }
                 } @else {
                     @if item.urgent { span.badge.danger { (language.pick("Urgent", "Urgent")) } }
+                    @if minutes >= i64::from(allowed) {
+                        span.badge.warning { (language.pick("En retard", "Late")) }
+                    }
                     @if item.origin == Origin::Quota {
                         span.badge.warning { (language.pick("Quota automatique du jour épuisé", "Today’s automatic quota is used up")) }
                     }
                 }
                 span.muted {
-                    (language.pick("Attend depuis ", "Waiting for ")) (words::minutes(language, minutes)) " · "
-                    (language.pick("après celui-ci\u{a0}: ", "after this one: ")) (self.waiting.waiting)
-                    @if self.waiting.urgent > 0 {
-                        (language.pick(", dont urgents\u{a0}: ", ", urgent ones: ")) strong { (self.waiting.urgent) }
-                    }
+                    (language.pick("En attente depuis ", "Waiting for ")) (words::minutes(language, minutes)) " · "
+                    (others(language, self.waiting))
                 }
             }
         }
@@ -119,7 +126,7 @@ impl CommentPage<'_> {
                     }
                 } @else { (shown) }
                 @if comment.text.trim().is_empty() { p.muted { em { (language.pick("Commentaire sans texte.", "Comment without text.")) } } }
-                @if comment.truncated { p.muted { (language.pick("Texte coupé à la collecte\u{a0}: il dépassait 1 Mio.", "Text cut when collected: it was over 1 MiB.")) } }
+                @if comment.truncated { p.muted { (language.pick("Texte coupé à la collecte\u{a0}: il dépassait 1\u{a0}Mio.", "Text cut when collected: it was over 1 MiB.")) } }
                 (self.thread())
             }
         }
@@ -162,7 +169,7 @@ impl CommentPage<'_> {
     fn buttons(&self) -> Markup {
         let language = self.user.language;
         let keys = &self.console.queue.config.keys;
-        let distress = !self.lease.blind && acts(self.verdict()).contains(&Act::Distress);
+        let distress = !self.lease.blind && self.verdict().acts().contains(&Act::Distress);
         let button = |outcome: Outcome, class: &str, letter: &str, fr: &'static str, en: &'static str| {
             html! {
                 button class={ "button " (class) } name="outcome" value=(outcome.as_str()) data-key=(letter) aria-keyshortcuts=(letter) {
@@ -173,11 +180,12 @@ impl CommentPage<'_> {
         html! {
             div.decide {
                 div.row role="group" aria-label=(language.pick("Décision", "Decision")) {
-                    (button(Outcome::Keep, "primary", &keys.keep, "Garder", "Keep"))
+                    (button(Outcome::Keep, "primary", &keys.keep, "Conserver", "Keep"))
                     (button(Outcome::Hide, "", &keys.hide, "Masquer", "Hide"))
                     @if !distress { (button(Outcome::Delete, "", &keys.delete, "Supprimer", "Delete")) }
-                    (button(Outcome::Escalate, "danger", &keys.escalate, "Signaler", "Escalate"))
+                    (button(Outcome::Escalate, "danger", &keys.escalate, "Transmettre", "Escalate"))
                 }
+                p.muted.small { (what_escalating_does(language, distress)) }
             }
         }
     }
@@ -195,11 +203,12 @@ impl CommentPage<'_> {
                     (key(&keys.labels))
                 }
                 fieldset {
-                    legend { (language.pick("Ce que fait le commentaire", "What the comment does")) }
+                    legend { (language.pick("Nature des propos", "What the comment does")) }
                     @if blind {
                         p.muted.small {
                             (language.pick(
-                                "Nécessaire pour masquer, supprimer ou signaler\u{202f}; sans coche, «\u{a0}Garder\u{a0}» signifie\u{a0}: rien de tout cela.",
+                                "Nécessaire pour masquer, supprimer ou transmettre\u{202f}; si rien n’est coché, \
+                                 «\u{a0}Conserver\u{a0}» signifie\u{a0}: rien de tout cela.",
                                 "Needed to hide, delete or escalate; without a tick, “Keep” means: none of these.",
                             ))
                         }
@@ -214,7 +223,7 @@ impl CommentPage<'_> {
                     }
                 }
                 fieldset {
-                    legend { (language.pick("Qui il vise", "Whom it aims at")) }
+                    legend { (language.pick("Personnes visées", "Whom it aims at")) }
                     div.choices {
                         @for target in Target::ALL {
                             label {
@@ -248,7 +257,7 @@ impl CommentPage<'_> {
         };
         html! {
             div.field {
-                label for="legal_basis" { (language.pick("Fondement juridique, si vous signalez", "Legal basis, where you escalate")) }
+                label for="legal_basis" { (language.pick("Fondement juridique, si vous transmettez", "Legal basis, where you escalate")) }
                 select id="legal_basis" name="legal_basis" {
                     option value="" { (language.pick("À qualifier plus tard", "To be qualified later")) }
                     @if !proposed.is_empty() {
@@ -292,6 +301,38 @@ impl CommentPage<'_> {
             input type="hidden" name="fence" value=(self.lease.fence);
         }
     }
+}
+
+/// How much waits besides this comment.
+fn others(language: Language, waiting: Waiting) -> Markup {
+    let Waiting { waiting, urgent, .. } = waiting;
+    html! {
+        @if language == Language::Fr {
+            (waiting) (if waiting > 1 { "\u{a0}autres commentaires" } else { "\u{a0}autre commentaire" })
+            @if urgent > 0 { ", dont " strong { (urgent) } (if urgent > 1 { "\u{a0}urgents" } else { "\u{a0}urgent" }) }
+        } @else {
+            "after this one: " (waiting)
+            @if urgent > 0 { ", urgent ones: " strong { (urgent) } }
+        }
+    }
+}
+
+/// What follows from escalating, as the enforcer plans it: the word alone does not say it. A blind check never sets `distress`.
+const fn what_escalating_does(language: Language, distress: bool) -> &'static str {
+    if distress {
+        return language.pick(
+            "Transmettre\u{a0}: le commentaire reste visible (sauf s’il attaque aussi quelqu’un\u{a0}: il est alors masqué), \
+             rien d’autre n’est demandé à la plateforme et un dossier est ouvert.",
+            "Escalate: the comment stays visible (unless it attacks somebody as well: it is hidden), \
+             nothing else is asked of the platform, and a report is opened.",
+        );
+    }
+    language.pick(
+        "Transmettre\u{a0}: le commentaire est masqué, signalé à la plateforme et un dossier est ouvert. Si vous ne cochez que \
+         «\u{a0}détresse\u{a0}», il reste visible et rien n’est demandé à la plateforme.",
+        "Escalate: the comment is hidden and reported to the platform, and a report is opened. If you tick only “distress”, \
+         it stays visible and nothing is asked of the platform.",
+    )
 }
 
 /// The beginning of a text.

@@ -86,8 +86,8 @@ fn row(console: &Console, user: &User, past: &Past) -> Markup {
                 " "
                 span.small {
                     @if past.undone { (language.pick("Annulée", "Taken back")) }
-                    @else if past.sent { (language.pick("Transmise", "Passed on")) }
-                    @else { (language.pick("En cours de transmission", "Being passed on")) }
+                    @else if past.sent { (language.pick("Envoyée", "Passed on")) }
+                    @else { (language.pick("En cours d’envoi", "Being passed on")) }
                 }
                 @if !decision.acts.is_empty() { div.small { @for (index, act) in decision.acts.iter().enumerate() { @if index > 0 { ", " } (words::act(language, *act)) } } }
                 @if let Some(basis) = decision.legal_basis { div.small { (words::legal_basis(basis)) } }

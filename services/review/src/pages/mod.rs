@@ -87,7 +87,7 @@ fn saying(language: Language, said: &str) -> Option<(&'static str, &'static str)
         ),
         "lost" => (
             "warning",
-            "Votre décision n’a pas été enregistrée\u{a0}: la réservation du commentaire était échue.",
+            "Votre décision n’a pas été enregistrée\u{a0}: la réservation du commentaire avait expiré.",
             "Your decision was not recorded: the comment was no longer reserved for you.",
         ),
         "withdrawn" => (
@@ -112,12 +112,12 @@ fn saying(language: Language, said: &str) -> Option<(&'static str, &'static str)
         ),
         "choose" => (
             "warning",
-            "Choisissez une décision\u{a0}: garder, masquer, supprimer ou signaler.",
+            "Choisissez une décision\u{a0}: conserver, masquer, supprimer ou transmettre.",
             "Choose a decision: keep, hide, delete or escalate.",
         ),
         "label" => (
             "warning",
-            "Contrôle à l’aveugle\u{a0}: cochez ce que fait le commentaire, puis confirmez votre décision.",
+            "Contrôle à l’aveugle\u{a0}: cochez la nature des propos, puis confirmez votre décision.",
             "Blind check: tick what the comment does, then confirm your decision.",
         ),
         _ => return None,

@@ -122,8 +122,9 @@ impl Surroundings<'_> {
             @if self.severe_lately >= i64::from(self.console.queue.config.severe_per_hour) {
                 p.notice.warning role="status" {
                     @if language == Language::Fr {
-                        "Vous avez traité " (self.severe_lately) " textes éprouvants en une heure. Une pause de dix minutes est conseillée\u{a0}: "
-                        "rien ne se perd, la file attendra ou passera à un ou une collègue."
+                        "Vous avez traité " (self.severe_lately) " textes éprouvants en une heure. "
+                        "Une pause de dix minutes est conseillée\u{202f}; "
+                        "rien ne sera perdu\u{a0}: les commentaires attendront ou seront confiés à un ou une collègue."
                     } @else {
                         "You have handled " (self.severe_lately) " distressing texts within an hour. A break of ten minutes is advised: "
                         "nothing is lost, the queue will wait or go to a colleague."
@@ -142,7 +143,7 @@ impl Surroundings<'_> {
                 h2 { (language.pick("Rien à traiter pour le moment", "Nothing to do for the moment")) }
                 p.muted {
                     (language.pick(
-                        "Dès qu’un commentaire attend votre avis, cette page le signale d’elle-même.",
+                        "Dès qu’un commentaire attend votre avis, cette page vous en avertit d’elle-même.",
                         "As soon as a comment waits for you, this page says so by itself.",
                     ))
                 }
@@ -163,7 +164,7 @@ impl Surroundings<'_> {
                 }
                 div role="status" {
                     a.button.primary href="/queue" hidden data-poll="/queue/waiting" {
-                        (language.pick("De nouveaux commentaires sont arrivés\u{a0}: les traiter", "New comments have come: handle them"))
+                        (language.pick("Traiter les nouveaux commentaires", "New comments have come: handle them"))
                     }
                 }
             }

@@ -3,6 +3,7 @@
 mod intake;
 mod lease;
 mod outbox;
+mod retention;
 mod ruling;
 mod walk;
 
@@ -206,6 +207,7 @@ fn judged_by(comment: &Comment, route: Route, model: &str) -> Verdict {
         comment: comment.clone(),
         route,
         escalate: false,
+        urgent: Vec::new(),
         priority: 50,
         reasons: vec![Reason::Harmless],
         rules: Vec::new(),

@@ -261,6 +261,32 @@ async fn an_undo_after_a_change_upstream_leaves_the_old_revision_withdrawn() -> 
 }
 
 #[tokio::test]
+async fn what_is_gone_upstream_is_no_neighbour_even_if_decided() -> anyhow::Result<()> {
+    on_each_engine(Config::default(), |mut stand| async move {
+        let (stays, goes, waits) = (
+            revision("stays", "un", None, 0),
+            revision("goes", "deux", None, 0),
+            revision("waits", "trois", None, 0),
+        );
+        let ann = person(1);
+        stand.feed(&[verdict(&stays, Route::Review), verdict(&goes, Route::Review)]).await?;
+        for _ in 0..2 {
+            let lease = stand.take(&ann).await?;
+            stand.decide(&ann, &lease, Outcome::Keep).await?;
+        }
+        stand.feed(&[verdict(&waits, Route::Review)]).await?;
+        let item = stand.item(&waits).await?.expect("it waits");
+        assert_eq!(stand.queue.neighbours(&item, 8).await?.len(), 2);
+        stand.feed(&[verdict(&tombstone("goes", 60), Route::Keep)]).await?;
+        let neighbours = stand.queue.neighbours(&item, 8).await?;
+        let texts: Vec<_> = neighbours.iter().map(|neighbour| neighbour.comment.text.as_str()).collect();
+        assert_eq!(texts, ["un"]);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
 async fn severe_texts_count_towards_a_break() -> anyhow::Result<()> {
     let config = Config {
         undo: Interval::seconds(0),

@@ -84,6 +84,11 @@ async fn examine(config: &Config, findings: &mut Findings) {
         format!("{policies} policies, {accounts} accounts")
     });
     findings.note("secrets", secrets(config), |count| format!("{count} read"));
+    if config.bus.kafka.is_some() {
+        findings.note("keys", shared_keys(config), |()| {
+            "author, seal and audit are configured; every process must be given the same".to_owned()
+        });
+    }
     findings.note("data directory", data_directory(&config.data.dir), |()| {
         format!("{} is writable", config.data.dir.display())
     });
@@ -133,6 +138,24 @@ fn secrets(config: &Config) -> anyhow::Result<usize> {
         }
     }
     Ok(count)
+}
+
+/// Processes that share a Kafka must share their keys: one that is not configured would be made by each of them anew.
+fn shared_keys(config: &Config) -> anyhow::Result<()> {
+    let keys = [
+        ("author", &config.keys.author),
+        ("seal", &config.keys.seal),
+        ("audit", &config.keys.audit),
+    ];
+    let absent: Vec<&str> = keys.into_iter().filter(|(_, key)| key.is_none()).map(|(name, _)| name).collect();
+    anyhow::ensure!(
+        absent.is_empty(),
+        "[keys] does not name {}: each process on Kafka makes its own, and cannot open what another sealed; give all the same, \
+         those in {} where a process has made them, otherwise new ones (`openssl rand -hex 32`)",
+        absent.join(", "),
+        config.data.dir.join("keys").display()
+    );
+    Ok(())
 }
 
 /// The directory, or the nearest one above that is there.
@@ -209,4 +232,18 @@ async fn resting(config: &Config, findings: &mut Findings) {
     }
     let listen = &config.server.listen;
     findings.note("port", server::bind(listen).await, |_| format!("{listen} is free"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_each_process_would_make_are_named() -> anyhow::Result<()> {
+        let shared = |keys: &str| shared_keys(&vigie_runtime::config::parse::<Config>(&format!("[bus.kafka]\n[keys]\n{keys}"))?);
+        let error = shared("seal = { env = \"SEAL\" }").expect_err("two keys are absent").to_string();
+        assert!(error.contains("does not name author, audit:"), "{error}");
+        assert!(error.contains("vigie-data/keys"), "{error}");
+        shared("author = { env = \"AUTHOR\" }\nseal = { env = \"SEAL\" }\naudit = { env = \"AUDIT\" }")
+    }
 }
