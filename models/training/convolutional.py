@@ -1,24 +1,32 @@
 #!/usr/bin/env python3
-"""Gives the convolutional model more heads: a small perceptron per label over the features of its frozen network.
+"""Trains the convolutional model, all of it but its embeddings, and writes its ONNX file.
 
     ../venv/bin/python models/training/convolutional.py --data ../shared/data --first ../shared/model-base/baseline/useperm \\
-        --out models/abuse-fr-use
+        --teacher models/abuse-fr-acts --out models/abuse-fr-use
 
 --first names NAME.int8.onnx and NAME.tokenizer.json of the first convolutional model (multilingual Universal Sentence Encoder v3 with
-twelve heads). Its weights stay as they are, but its convolutions become int8 products over windows, twice as fast as the fp32 ones they
-were (`as_products`); the features before its heads (float32, [texts, 1792]) of every drawn line, and of disguised copies of it, are
-computed once. Lines, weights and truth are those of mixing.py, masked loss as in train.py. --out gets model.onnx with
-the output `logits`: the twelve old heads, then one new head per label (`new:LABEL`). Two to five minutes on one core; the same seed
-gives the same draws.
+twelve heads). The lines, weights and truth are those of mixing.py, each line in disguised copies besides (augmentation.py), the loss is masked
+as in train.py. --teacher is a larger model: what its network says of a text is learnt besides the labels, as train.py learns from its teachers.
+The twelve old heads go on saying what they said of each text.
+
+--out gets model.onnx with the output `logits`: the twelve old heads, then one new head per label (`new:LABEL`). Its convolutions become int8
+products over windows, twice as fast as the fp32 ones they were (`as_products`). The same seed gives the same draws.
 """
 
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in train.py
+
 import argparse
+import copy
 import pathlib
 import shutil
+import tempfile
+import time
+import tomllib
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from onnx import helper, numpy_helper
 from onnxruntime.quantization import QuantType
@@ -26,15 +34,20 @@ from onnxruntime.quantization import quantize_dynamic as quantise_dynamic
 from tokenizers import Tokenizer
 
 import augmentation
+import convolutions
+from inputs import Reader, batches
 from measures import auc
 from mixing import HEADS, SOURCES, Pool, is_held_out, read_lines, truth, written_paths
-from train import head_weights, masked_loss
+from quantise import Session
+from samples import in_processes
+from train import AVERAGE, LABELS_BESIDE_TEACHERS, head_weights, masked_loss, softened_loss
 
-FEATURES, WIDTH = 1792, 256
-TOKENS = 64
+OLD_HEADS = 12
+TOKENS, PADDED_TOKENS = 64, 4096
+CHUNK = 8192  # texts sorted by length together
 COPIES_MAX = 3
 RARELY_DRAWN = 0.9  # sources drawn less often than this are sampled, the others read whole
-PASSES, BATCH, RATE = 6, 256, 1e-3
+RATE, HEAD_RATE, OLD_WEIGHT = 4e-4, 1e-3, 0.3
 
 
 def as_products(network, path):
@@ -71,31 +84,50 @@ def as_products(network, path):
     quantise_dynamic(model, path, per_channel=True, weight_type=QuantType.QInt8, nodes_to_quantize=products, op_types_to_quantize=["MatMul"])
 
 
-class Features:
-    """The frozen network up to its heads, one text at a time as in the service."""
+class Pieces:
+    """Texts to piece ids as the service reads them: at most TOKENS."""
 
-    def __init__(self, network, tokenizer):
-        self.model = onnx.load(str(network))
-        self.logits = next(node for node in self.model.graph.node if node.op_type == "Sigmoid").input[0]
-        quantise = [node for node in self.model.graph.node if node.op_type == "DynamicQuantizeLinear"][-1]
-        self.name = quantise.input[0]
-        probe = onnx.ModelProto()
-        probe.CopyFrom(self.model)
-        probe.graph.output.append(helper.make_tensor_value_info(self.name, onnx.TensorProto.FLOAT, ["texts", FEATURES]))
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self.session = onnxruntime.InferenceSession(probe.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        self.tokenizer = Tokenizer.from_file(str(tokenizer))
+    def __init__(self, path):
+        self.tokenizer = Tokenizer.from_file(str(path))
         self.tokenizer.enable_truncation(TOKENS)
         self.tokenizer.no_padding()
 
     def of(self, texts):
-        """float32, [texts, FEATURES]."""
-        found = np.zeros((len(texts), FEATURES), dtype=np.float32)
-        for row, text in enumerate(texts):
-            ids = np.array([self.tokenizer.encode(text).ids], dtype=np.int64)
-            found[row] = self.session.run([self.name], {"ids": ids, "mask": np.ones_like(ids)})[0][0]
-        return found
+        return [encoded.ids or [0] for encoded in self.tokenizer.encode_batch(texts)]
+
+
+def padded(sequences):
+    """int64 ids and mask, [texts, longest]."""
+    ids = np.zeros((len(sequences), max(map(len, sequences))), dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for row, sequence in enumerate(sequences):
+        ids[row, : len(sequence)], mask[row, : len(sequence)] = sequence, 1
+    return torch.from_numpy(ids), torch.from_numpy(mask)
+
+
+def answers(network, sequences):
+    """float32, [texts, outputs]."""
+    found = torch.zeros((len(sequences), OLD_HEADS + len(HEADS)))
+    network.eval()
+    with torch.no_grad():
+        for group in batches(sequences, PADDED_TOKENS):
+            found[group] = network(*padded([sequences[index] for index in group]))
+    return found
+
+
+def taught(directory, texts, processes):
+    """What the network of the model in `directory` says, before calibration: float32, [texts, heads]."""
+    manifest = tomllib.loads((directory / "manifest.toml").read_text(encoding="utf-8"))
+    columns = [manifest["heads"].index(head) for head in HEADS]
+    reader = Reader(directory / "tokenizer.json", manifest["max_tokens"], padding=1)
+
+    def part(place):
+        return Session(directory / "model.onnx").logits_of([reader.ids(text) for text in texts[place::processes]])[:, columns]
+
+    found = np.zeros((len(texts), len(HEADS)), dtype=np.float32)
+    for place, logits in enumerate(in_processes(part, processes)):
+        found[place::processes] = logits
+    return torch.from_numpy(found)
 
 
 def drawn(pool, random):
@@ -111,83 +143,134 @@ def drawn(pool, random):
     return texts, pool.truth[rows], weights / weights.mean()
 
 
-def fit(features, values, row_weights, seed):
-    """The perceptron, over standardised features, in evaluation mode."""
-    torch.manual_seed(seed)
-    mean, scale = features.mean(0), features.std(0) + 1e-4
-    inputs, values, row_weights = torch.from_numpy((features - mean) / scale), torch.from_numpy(values), torch.from_numpy(row_weights)
-    net = torch.nn.Sequential(torch.nn.Dropout(0.3), torch.nn.Linear(FEATURES, WIDTH), torch.nn.ReLU(), torch.nn.Dropout(0.2), torch.nn.Linear(WIDTH, len(HEADS)))
-    optimiser, weights = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=0.02), head_weights()
-    steps, total = 0, PASSES * (len(inputs) // BATCH)
-    for _ in range(PASSES):
-        order = torch.randperm(len(inputs))
-        for start in range(0, len(order) - BATCH + 1, BATCH):
-            chosen = order[start : start + BATCH]
-            for group in optimiser.param_groups:
-                group["lr"] = RATE * (1 - steps / total)
-            loss = masked_loss(net(inputs[chosen]), values[chosen], row_weights[chosen], weights)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            steps += 1
-    net.eval()
-    with torch.no_grad():  # the standardisation becomes part of the first matrix
-        rise, mean, scale = net[1], torch.from_numpy(mean), torch.from_numpy(scale)
-        rise.weight.div_(scale)
-        rise.bias.sub_(rise.weight @ mean)
-    return net
+class Run:
+    """The network in training, and its average over the steps, which is what counts."""
+
+    def __init__(self, network, sequences, values, row_weights, targets):
+        """`targets`: wanted logits of all outputs, NaN where nobody says any."""
+        self.network, self.average = network, copy.deepcopy(network)
+        self.sequences, self.values, self.row_weights, self.targets = sequences, values, row_weights, targets
+        heads = list(network.new.parameters())
+        trunk = [weight for weight in network.parameters() if weight.requires_grad and not any(weight is other for other in heads)]
+        self.groups = [{"params": trunk, "base": RATE}, {"params": heads, "base": HEAD_RATE}]
+        self.optimiser = torch.optim.AdamW(self.groups, lr=RATE, weight_decay=0.02)
+        self.weights = torch.cat([torch.full((OLD_HEADS,), OLD_WEIGHT), head_weights()])
+        self.taught = bool((~torch.isnan(targets[:, OLD_HEADS:])).any())
+
+    def passes(self, count, random):
+        """Makes `count` passes over all texts and yields, after each, its number and mean loss."""
+        steps, texts = 0, 0
+        for number in range(count):
+            losses = []
+            self.network.train()
+            for group in self.mixed(random):
+                left = 1 - texts / (count * len(self.sequences))
+                for part in self.optimiser.param_groups:
+                    part["lr"] = part["base"] * left * min(1.0, (steps + 1) / 100)
+                losses.append(self.step(group))
+                steps, texts = steps + 1, texts + len(group)
+                keep = min(AVERAGE, (steps + 1) / (steps + 10))
+                with torch.no_grad():
+                    for own, new in zip(self.average.parameters(), self.network.parameters(), strict=True):
+                        own.lerp_(new, 1 - keep)
+            yield number + 1, sum(losses) / len(losses)
+
+    def mixed(self, random):
+        """Groups of texts of similar length, other ones in each pass."""
+        order = random.permutation(len(self.sequences))
+        for start in range(0, len(order), CHUNK):
+            chunk = order[start : start + CHUNK]
+            groups = [chunk[group] for group in batches([self.sequences[index] for index in chunk], PADDED_TOKENS)]
+            yield from (groups[index] for index in random.permutation(len(groups)))
+
+    def step(self, group):
+        logits = self.network(*padded([self.sequences[index] for index in group]))
+        loss = masked_loss(logits[:, OLD_HEADS:], self.values[group], self.row_weights[group], self.weights[OLD_HEADS:])
+        loss = loss * (LABELS_BESIDE_TEACHERS if self.taught else 1.0) + softened_loss(logits, self.targets[group], self.weights)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimiser.step()
+        return float(loss.detach())
 
 
-def extend(features, net, path):
-    """Writes the network with the output `logits`: old heads, then new ones."""
-    graph = features.model.graph
-    tensors = {"new.rise": net[1].weight.T, "new.rise.bias": net[1].bias, "new.fall": net[4].weight.T, "new.fall.bias": net[4].bias}
+class Validation:
+    """The validation files and the written lines kept aside."""
+
+    def __init__(self, folder, pieces):
+        sets = {path.stem: read_lines(path) for path in sorted((folder / "validation").glob("*.jsonl"))}
+        sets["written, held out"] = [row for path in written_paths(folder) for row in read_lines(path) if is_held_out(row)]
+        self.sets = {name: (pieces.of([row["text"] for row in rows]), np.stack([truth(row) for row in rows])) for name, rows in sets.items()}
+
+    def print(self, logits_of):
+        """Areas under the curve: of `abusive` everywhere, of all labels on the written lines."""
+        for name, (sequences, found) in self.sets.items():
+            logits, known = np.asarray(logits_of(sequences))[:, OLD_HEADS:], []
+            for column, head in enumerate(HEADS):
+                stated = ~np.isnan(found[:, column])
+                if len(set(found[stated, column])) > 1 and (head == "abusive" or name.startswith("written")):
+                    known.append(f"{head} {auc(logits[stated, column], found[stated, column]):.3f}")
+            if known:
+                print(f"  {name}: {', '.join(known)}", flush=True)
+
+
+def extend(new, path):
+    """Gives the network in `path` the output `logits`: old heads, then new ones (a perceptron over the same features)."""
+    model = onnx.load(str(path))
+    graph = model.graph
+    features = [node for node in graph.node if node.op_type == "DynamicQuantizeLinear"][-1].input[0]
+    tensors = {"new.rise": new[1].weight.T, "new.rise.bias": new[1].bias, "new.fall": new[4].weight.T, "new.fall.bias": new[4].bias}
     graph.initializer.extend(numpy_helper.from_array(value.detach().numpy().astype(np.float32), name) for name, value in tensors.items())
     old = next(node for node in graph.node if node.op_type == "Sigmoid")
     graph.node.remove(old)
     graph.node.extend(
         [
-            helper.make_node("Gemm", [features.name, "new.rise", "new.rise.bias"], ["new.risen"]),
+            helper.make_node("Gemm", [features, "new.rise", "new.rise.bias"], ["new.risen"]),
             helper.make_node("Relu", ["new.risen"], ["new.active"]),
             helper.make_node("Gemm", ["new.active", "new.fall", "new.fall.bias"], ["new.logits"]),
-            helper.make_node("Concat", [features.logits, "new.logits"], ["logits"], axis=1),
+            helper.make_node("Concat", [old.input[0], "new.logits"], ["logits"], axis=1),
         ]
     )
     del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["texts", 12 + len(HEADS)]))
-    onnx.checker.check_model(features.model)
-    onnx.save(features.model, str(path))
+    graph.output.append(helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["texts", OLD_HEADS + len(HEADS)]))
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=pathlib.Path, required=True, help="folder with train/ and validation/")
     parser.add_argument("--first", required=True, help="NAME.int8.onnx and NAME.tokenizer.json without their endings")
+    parser.add_argument("--teacher", type=pathlib.Path, help="folder of a larger model with a head for each label")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of the model")
+    parser.add_argument("--passes", type=int, default=3, help="passes over all texts")
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=20261126)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    as_products(pathlib.Path(f"{arguments.first}.int8.onnx"), arguments.out / "model.onnx")
-    features = Features(arguments.out / "model.onnx", pathlib.Path(f"{arguments.first}.tokenizer.json"))
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(arguments.seed)
     random = np.random.default_rng(arguments.seed)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(f"{arguments.first}.tokenizer.json", arguments.out / "tokenizer.json")
+    source, pieces = pathlib.Path(f"{arguments.first}.int8.onnx"), Pieces(arguments.out / "tokenizer.json")
     pool = Pool(arguments.data, SOURCES)
     texts, values, weights = drawn(pool, random)
     print(f"{len(texts)} texts of {len(pool.rows)} lines", flush=True)
-    net = fit(features.of(texts), values, weights, arguments.seed)
-    sets = {path.stem: read_lines(path) for path in sorted((arguments.data / "validation").glob("*.jsonl"))}
-    sets["written, held out"] = [row for path in written_paths(arguments.data) for row in read_lines(path) if is_held_out(row)]
-    for name, rows in sets.items():
-        with torch.no_grad():
-            logits = net(torch.from_numpy(features.of([row["text"] for row in rows]))).numpy()
-        found, known = np.stack([truth(row) for row in rows]), []
-        for column, head in enumerate(HEADS):
-            stated = ~np.isnan(found[:, column])
-            if len(set(found[stated, column])) > 1 and (head == "abusive" or name.startswith("written")):
-                known.append(f"{head} {auc(logits[stated, column], found[stated, column]):.3f}")
-        print(f"{name}: {', '.join(known)}", flush=True)
-    extend(features, net, arguments.out / "model.onnx")
-    shutil.copyfile(f"{arguments.first}.tokenizer.json", arguments.out / "tokenizer.json")
+    network, sequences = convolutions.read(source, len(HEADS)), pieces.of(texts)
+    targets = answers(network, sequences)
+    targets[:, OLD_HEADS:] = taught(arguments.teacher, texts, arguments.threads) if arguments.teacher else torch.nan
+    run, validation = Run(network, sequences, torch.from_numpy(values), torch.from_numpy(weights), targets), Validation(arguments.data, pieces)
+    began = time.monotonic()
+    for number, loss in run.passes(arguments.passes, random):
+        print(f"pass {number}, {(time.monotonic() - began) / 60:.0f} minutes, loss {loss:.4f}", flush=True)
+        validation.print(lambda sequences: answers(run.average, sequences))
+    with tempfile.TemporaryDirectory() as folder:
+        trained = pathlib.Path(folder) / "trained.onnx"
+        convolutions.write(run.average, source, trained)
+        as_products(trained, arguments.out / "model.onnx")
+    extend(run.average.new, arguments.out / "model.onnx")
+    print("int8", flush=True)
+    validation.print(Session(arguments.out / "model.onnx", arguments.threads).logits_of)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ MASKED = {
 WIDE_SOURCES = (
     "toxifrench_agree", "rtplx_fr", "jigsaw_fr", "jigsaw_en", "surge_en", "more_jigsaw_wiki_en", "more_paradetox_en",
     "more_toldbr_pt", "more_tupy_pt", "more_goldtox_es", "written_forum3", "written_forum4", "written_forum5", "written_forum6", "written_forum7",
-    "written_tweets3", "written_tweets4", "written_tweets5", "written_tweets6", "unseen_forum", "unseen_tweets",
+    "written_tweets3", "written_tweets4", "written_tweets5", "written_tweets6", "written_tweets7", "written_forum8", "unseen_forum", "unseen_tweets",
 )  # fmt: skip
 
 
@@ -103,14 +103,22 @@ SOURCES = {
     "written_implicit2": Source(2.0),
     "written_urgent2": Source(2.0),
     "written_criticism2": Source(2.0),
-    "written_forum7": Source(3.0),
-    "written_tweets6": Source(3.0),
-    "written_identity3": Source(3.0),
-    "written_counter": Source(3.0),
-    "written_threats4": Source(3.0),
-    "written_incitement": Source(3.0),
-    "written_urgent3": Source(3.0),
-    "written_criticism3": Source(3.0),
+    "written_forum7": Source(4.0),
+    "written_tweets6": Source(4.0),
+    "written_identity3": Source(4.0),
+    "written_counter": Source(4.0),
+    "written_threats4": Source(4.0),
+    "written_incitement": Source(4.0),
+    "written_urgent3": Source(4.0),
+    "written_criticism3": Source(4.0),
+    "written_threats5": Source(4.0),
+    "written_urgent4": Source(4.0),
+    "written_urgent5": Source(4.0),
+    "written_identity4": Source(4.0),
+    "written_forum8": Source(4.0),
+    "written_tweets7": Source(4.0),
+    "written_ordinary2": Source(3.0),
+    "written_ordinary3": Source(3.0),
     "surge_en": Source(1.5),
     "jigsaw_en": Source(0.5),
     "more_jigsaw_wiki_en": Source(0.28),
@@ -241,11 +249,12 @@ def truth(row, masked=()):
 
 
 class Pool:
-    """All lines that may be drawn, with truth, weight in the loss and expected number of draws in one pass."""
+    """All lines that may be drawn, with truth, weight in the loss, expected number of draws in one pass and
+    whether they were written for this project."""
 
     def __init__(self, folder, sources=None, languages=TRIMMED_LANGUAGES):
         sources = SOURCES if sources is None else sources
-        self.rows, truths, weights, draws, self.french = [], [], [], [], []
+        self.rows, truths, weights, draws, self.french, self.own = [], [], [], [], [], []
         for name, source in sources.items():
             if name.rpartition("_")[2] in ("de", "pt", "es") and name.rpartition("_")[2] not in languages:
                 continue
@@ -259,6 +268,7 @@ class Pool:
                 rare = max([boost for head, boost in RARE.items() if values[HEADS.index(head)] == 1], default=1.0)
                 self.rows.append(row)
                 self.french.append(row.get("lang", "fr") == "fr")
+                self.own.append(name.startswith("written_"))
                 truths.append(values)
                 weights.append(source.weight)
                 draws.append(source.draws * rare)

@@ -9,10 +9,11 @@ import torch
 
 
 class Samples:
-    """`ids` int32 [samples, tokens], `lengths` int64 [samples], `values` float32 [samples, heads], `weights` float32 [samples]."""
+    """`ids` int32 [samples, tokens], `lengths` int64 [samples], `values` float32 [samples, heads], `weights` float32 [samples], `own` bool
+    [samples]: written for this project."""
 
-    def __init__(self, ids, lengths, values, weights, padding):
-        self.ids, self.lengths, self.values, self.weights, self.padding = ids, lengths, values, weights, padding
+    def __init__(self, ids, lengths, values, weights, own, padding):
+        self.ids, self.lengths, self.values, self.weights, self.own, self.padding = ids, lengths, values, weights, own, padding
 
     def __len__(self):
         return len(self.lengths)
@@ -51,15 +52,16 @@ def make(stream, count, french_only):
     width, heads = stream.reader.tokens_max, stream.pool.truth.shape[1]
     ids = np.full((count, width), stream.reader.padding, dtype=np.int32)
     lengths, values, weights = np.zeros(count, dtype=np.int64), np.zeros((count, heads), dtype=np.float32), np.zeros(count, dtype=np.float32)
+    own = np.zeros(count, dtype=bool)
     done = 0
     while done < count:
-        for sequence, own_values, weight in zip(*stream.chunk(french_only), strict=True):
+        for sequence, its_values, weight, is_own in zip(*stream.chunk(french_only), strict=True):
             if done == count:
                 break
             ids[done, : len(sequence)] = sequence
-            lengths[done], values[done], weights[done] = len(sequence), own_values, weight
+            lengths[done], values[done], weights[done], own[done] = len(sequence), its_values, weight, is_own
             done += 1
-    return ids, lengths, values, weights
+    return ids, lengths, values, weights, own
 
 
 def draw(stream, count, french_only, processes):
@@ -71,8 +73,8 @@ def draw(stream, count, french_only, processes):
         return make(stream, count // processes + (place < count % processes), french_only)
 
     parts = in_processes(part, processes)
-    ids, lengths, values, weights = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    return Samples(torch.from_numpy(ids), lengths, torch.from_numpy(values), torch.from_numpy(weights), stream.reader.padding)
+    ids, lengths, values, weights, own = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return Samples(torch.from_numpy(ids), lengths, torch.from_numpy(values), torch.from_numpy(weights), own, stream.reader.padding)
 
 
 def in_processes(work, count):

@@ -24,6 +24,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 import augmentation
 import card
 import convolutional
+import convolutions
 import encoder
 import mixing
 import own_heads
@@ -93,11 +94,11 @@ def lay(folder):
     np.savez(folder / "weights.npz", **pack(first_weights()))
 
 
-def run_of(folder, minutes=5.0, texts=4500, teachers=(), layers=None):
+def run_of(folder, minutes=5.0, texts=4500, teachers=(), layers=None, own_by_labels=False):
     return train.Run(
         argparse.Namespace(
             data=folder, base=folder, work=folder, out=folder / "model", resume=None, first_model=None, asked=1.0, whole_vocabulary=None, export_only=False, french_from=0.67, decay=1.0, texts=texts, minutes=minutes, every=60.0,
-            teachers=list(teachers), layers=layers, samples=3000, processes=2, layer_dropout=0.1,
+            teachers=list(teachers), layers=layers, own_by_labels=own_by_labels, last=False, samples=3000, processes=2, layer_dropout=0.1,
             tokens=24, padded_tokens=128, frozen=0, rate=2e-3, blend=[0.5, 1.0], threads=1, seed=3,
         )
     )  # fmt: skip
@@ -144,10 +145,22 @@ class Training(unittest.TestCase):
             run.blend(run.train())
             student = run_of(folder, texts=3000, teachers=[folder / "blended.pt"] * 2, layers=[1])
             said = student.targets[0]
-            torch.testing.assert_close(said, student.answers(run.average, student.parts[0]), atol=0.1, rtol=0.1)
+            torch.testing.assert_close(said, student.answers(run.average, student.parts[0], np.arange(len(said))), atol=0.1, rtol=0.1)
             model = student.train()
             self.assertEqual(len(model.layers), 1)
             self.assertGreater(auc(train.logits_of(model, run.reader, run.validation.sequences["toxifrench"])[:, 0], run.validation.truths["toxifrench"][:, 0]), 0.95)
+
+    def test_a_teacher_is_silent_about_our_own_lines(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            lay(folder)
+            run_of(folder, texts=200).blend(run_of(folder, texts=200).average)
+            run = run_of(folder, texts=600, teachers=[folder / "blended.pt"], own_by_labels=True)
+            for part, targets in zip(run.parts, run.targets, strict=True):
+                self.assertTrue(0 < part.own.sum() < len(part))
+                np.testing.assert_array_equal(torch.isnan(targets).all(dim=1).numpy(), part.own)
+                self.assertLess(float(part.weights[~part.own].max()), 0.5)
+                self.assertGreater(float(part.weights[part.own].max()), 0.5)
 
     def test_same_seed_same_draws(self):
         with tempfile.TemporaryDirectory() as name:
@@ -219,6 +232,59 @@ class Quantisation(unittest.TestCase):
             for before, after in zip(*(onnxruntime.InferenceSession(str(path)).run(None, states) for path in (plain, light)), strict=True):
                 self.assertEqual(before.shape, after.shape)
                 self.assertLess(np.abs(before - after).mean(), 0.02 * before.std())
+
+
+class Convolutions(unittest.TestCase):
+    def setUp(self):
+        """A file with all weights of the first convolutional model, at random, for 40 pieces."""
+        random, self.folder = np.random.default_rng(2), pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        torch.manual_seed(2)
+        network, arrays = convolutions.Convolutional(40, len(mixing.HEADS)), {}
+        state = {name: value.numpy() for name, value in network.state_dict().items()}
+        for name, place in convolutions.MATRICES.items():
+            outputs = len(state[f"{place}.weight"])
+            arrays |= {f"{name}_quantized": np.zeros(state[f"{place}.weight"].T.shape, np.int8), f"{name}_scale": np.ones(outputs, np.float32), f"{name}_zero_point": np.zeros(outputs, np.int8)}
+        arrays |= {name: state[place] for name, place in convolutions.PLAIN.items()}
+        arrays |= {"u.emb.weight_quantized": random.integers(0, 255, (40, 512), np.uint8), "u.emb.weight_scale": np.float32(0.02), "u.emb.weight_zero_point": np.uint8(120)}
+        stored = [onnx.numpy_helper.from_array(np.asarray(array), name) for name, array in arrays.items()]
+        self.plain = self.folder / "plain.onnx"
+        onnx.save(onnx.helper.make_model(onnx.helper.make_graph([], "weights", [], [], stored)), str(self.plain))
+        convolutions.write(network, self.plain, self.plain)
+        self.random = random
+
+    def test_is_written_as_it_is_read(self):
+        network = convolutions.read(self.plain, len(mixing.HEADS))
+        with torch.no_grad():
+            for weight in network.parameters():
+                weight.add_(torch.randn_like(weight) * 0.01 * weight.requires_grad)
+        convolutions.write(network, self.plain, self.folder / "again.onnx")
+        again = convolutions.read(self.folder / "again.onnx", len(mixing.HEADS)).state_dict()
+        for name, value in network.state_dict().items():
+            if not name.startswith("new."):
+                torch.testing.assert_close(again[name], value, atol=float(value.abs().max()) / 127, rtol=0)
+
+    def test_neighbours_in_a_batch_change_nothing(self):
+        network = convolutions.read(self.plain, len(mixing.HEADS)).eval()
+        sequences = [list(self.random.integers(0, 40, count)) for count in (1, 3, 17)]
+        together = convolutional.answers(network, sequences)
+        for row, sequence in enumerate(sequences):
+            torch.testing.assert_close(convolutional.answers(network, [sequence])[0], together[row], atol=1e-4, rtol=1e-4)
+
+    @unittest.mock.patch.object(convolutional, "PADDED_TOKENS", 256)
+    def test_learns_and_goes_on_saying_what_it_said(self):
+        network = convolutions.read(self.plain, len(mixing.HEADS))
+        sequences = [list(self.random.integers(0, 40, 8)) for _ in range(400)]
+        values = np.full((400, len(mixing.HEADS)), np.nan, np.float32)
+        values[:, 0] = [sequence.count(7) > 0 for sequence in sequences]
+        targets = convolutional.answers(network, sequences)
+        targets[:, convolutional.OLD_HEADS :] = np.nan
+        run = convolutional.Run(network, sequences, torch.from_numpy(values), torch.ones(400), targets)
+        losses = [loss for _, loss in run.passes(12, np.random.default_rng(1))]
+        self.assertLess(losses[-1], losses[0])
+        said = convolutional.answers(run.network, sequences)
+        self.assertGreater(auc(said[:, convolutional.OLD_HEADS].numpy(), values[:, 0]), 0.9)
+        said, wanted = (torch.sigmoid(logits[:, : convolutional.OLD_HEADS]) for logits in (said, targets))
+        self.assertLess(float((said - wanted).abs().mean()), 0.1)
 
 
 class Labels(unittest.TestCase):

@@ -18,7 +18,9 @@ forums and tweets; the best blend is kept (blended.pt), exported, quantised (qua
 validation lines, by hash, choose the state; the other half only report. From --french-from of the run on it sees French only.
 
 With --teachers, blended states of earlier runs with other seeds, the network begins at their mean and learns what they say together (their
-mean logits, at temperature 2) besides the labels: distillation (Hinton, Vinyals and Dean, 2015). With --layers it keeps only those.
+mean logits, at temperature 2) besides the labels: distillation (Hinton, Vinyals and Dean, 2015). With --own-by-labels they are asked about real
+comments alone: the released network as its own teacher then learns new lines of ours without forgetting what it says of forums and tweets
+(learning without forgetting, Li and Hoiem, 2016). With --layers it keeps only those.
 
 It uses an accelerator where PyTorch finds one (CUDA): the largest batches that fit, all processors for drawing. Else two cores.
 
@@ -97,8 +99,8 @@ class Stream:
         self.foreign = foreign or reader
 
     def chunk(self, french_only):
-        """Token ids, truth of all heads and weight of each of some CHUNK texts."""
-        sequences, values, weights = [], [], []
+        """Token ids, truth of all heads and weight of each of some CHUNK texts, and whether it was written for this project."""
+        sequences, values, weights, own = [], [], [], []
         for index in self.pool.draw(self.random, CHUNK, french_only):
             row = self.pool.rows[index]
             parent = row.get("parent") if self.random.random() < PARENT_KEPT else None
@@ -106,12 +108,14 @@ class Stream:
             sequences.append(reader.ids(augmentation.augment(row["text"], self.random), parent))
             values.append(self.pool.truth[index])
             weights.append(self.pool.weights[index])
+            own.append(self.pool.own[index])
         for _ in range(int(CHUNK * TEMPLATE_SHARE)):
             text, known = templates.make(self.random)
             sequences.append(self.reader.ids(augmentation.augment(text, self.random)))
             values.append(np.array(known, dtype=np.float32))
             weights.append(np.float32(0.7))
-        return sequences, values, weights
+            own.append(True)
+        return sequences, values, weights, own
 
 
 class Validation:
@@ -224,7 +228,8 @@ class Run:
         if arguments.resume:
             self.load(checkpoint(arguments.resume))
         released = arguments.resume and arguments.resume.suffix == ".onnx"
-        start = self.model if arguments.teachers or arguments.layers or released else first
+        self.trained_before = bool(arguments.teachers or released)
+        start = self.model if self.trained_before or arguments.layers else first
         self.start = {name: value.clone() for name, value in start.state_dict().items()}
         self.average = copy.deepcopy(self.model)
         if not arguments.export_only:
@@ -241,13 +246,14 @@ class Run:
         self.parts = [samples.draw(self.stream, size, french, arguments.processes).to(self.device) for size, french in ((mixed, False), (count - mixed, True))]
         self.targets = [torch.full((len(part), len(self.outputs)), torch.nan, device=self.device) for part in self.parts]
         for targets, part in zip(self.targets, self.parts, strict=True):
-            asked = []
+            asked, questions = [], np.flatnonzero(~part.own) if arguments.own_by_labels else np.arange(len(part))
             for path in arguments.teachers:
                 teacher = copy.deepcopy(first)
                 teacher.load_state_dict(first.state_dict() | checkpoint(path))
-                asked.append(self.answers(teacher, part))
+                asked.append(self.answers(teacher, part, questions))
             if asked:
-                targets.copy_(sum(asked) / len(asked))
+                targets[torch.from_numpy(questions).to(self.device)] = sum(asked) / len(asked)
+                part.weights[torch.from_numpy(questions).to(self.device)] *= LABELS_BESIDE_TEACHERS
             if arguments.first_model:
                 chosen = np.flatnonzero(self.random.random(len(part)) < arguments.asked)
                 targets[torch.from_numpy(chosen).to(self.device), -1] = self.answers(first, part, chosen)[:, -1]
@@ -256,16 +262,15 @@ class Run:
         self.optimiser = torch.optim.AdamW(parameter_groups(self.model, arguments.rate, 0.95), weight_decay=0.01, fused=True)
         self.moving = [(own, new) for own, new in zip(self.average.parameters(), self.model.parameters(), strict=True) if new.requires_grad]
 
-    def answers(self, model, part, chosen=None):
-        """Logits of a network for all samples of a part, or those at the indices `chosen`: float32, [samples, outputs]."""
-        every = np.arange(len(part)) if chosen is None else chosen
+    def answers(self, model, part, chosen):
+        """Logits of a network for the samples of a part at the indices `chosen`: float32, [samples, outputs]."""
         found = torch.zeros((len(part), len(self.outputs)), device=self.device)
         model.eval()
         with torch.no_grad(), torch.autocast(self.device, torch.bfloat16, enabled=BFLOAT16[self.device]):
-            for group in part.groups(every, 4 * self.arguments.padded_tokens):
+            for group in part.groups(chosen, 4 * self.arguments.padded_tokens):
                 ids, mask, _, _ = part.batch(group)
                 found[torch.from_numpy(group).to(self.device)] = model(ids, mask).float()
-        return found[torch.from_numpy(every).to(self.device)]
+        return found[torch.from_numpy(chosen).to(self.device)]
 
     def minutes(self):
         return (time.monotonic() - self.started) / 60
@@ -286,8 +291,6 @@ class Run:
             logits = self.model(ids, mask)
         logits, known = logits.float(), len(HEADS)
         loss = masked_loss(logits[:, :known], values, row_weights, self.weights[:known])
-        if self.arguments.teachers:
-            loss = loss * LABELS_BESIDE_TEACHERS
         if self.arguments.teachers or self.arguments.first_model:
             loss = loss + softened_loss(logits, self.targets[place][torch.from_numpy(chosen).to(self.device)], self.weights)
         self.optimiser.zero_grad(set_to_none=True)
@@ -327,16 +330,18 @@ class Run:
                 self.measure()
                 due = self.minutes() + self.arguments.every
         self.measure()
-        self.average.load_state_dict(torch.load(self.arguments.work / "best.pt", weights_only=True), strict=False)
+        if not self.arguments.last:
+            self.average.load_state_dict(torch.load(self.arguments.work / "best.pt", weights_only=True), strict=False)
         return self.average
 
     def blend(self, model):
-        """Sets `model` to the point between the first weights and its own, of those in --blend, that the choosing half likes best. Its heads
-        stay as they are."""
+        """Sets `model` to the point between the first weights and its own, of those in --blend, that the choosing half likes best. Heads that
+        began untrained stay as they are."""
         own, best = {name: value.clone() for name, value in model.state_dict().items()}, (-1.0, 1.0)
 
         def mixed(share):
-            return {name: value if name.startswith("heads.") else self.start[name].lerp(value, share) for name, value in own.items()}
+            kept = () if self.trained_before else ("heads.",)
+            return {name: value if name.startswith(kept) else self.start[name].lerp(value, share) for name, value in own.items()}
 
         for share in self.arguments.blend:
             model.load_state_dict(mixed(share))
@@ -357,9 +362,11 @@ def arguments_of(parser):
     parser.add_argument("--asked", type=float, default=1.0, help="share of the samples about which the first model is asked: on two cores a question takes half as long as a step")
     parser.add_argument("--resume", type=pathlib.Path, help="start from this checkpoint, or model.onnx, instead of the first weights")
     parser.add_argument("--teachers", type=pathlib.Path, nargs="+", default=[], help="blended.pt, or model.onnx, of earlier runs to learn from")
+    parser.add_argument("--own-by-labels", action="store_true", help="ask the teachers about real comments alone; those written for this project have sure labels")
     parser.add_argument("--layers", type=int, nargs="+", help="keep only these layers, counted from 0 at the bottom")
     parser.add_argument("--export-only", action="store_true", help="no training: export what --resume names")
     parser.add_argument("--blend", type=float, nargs="+", default=[1.0, 0.8, 0.65, 0.5], help="shares of the new weights to try")
+    parser.add_argument("--last", action="store_true", help="blend the last state, not the best: where a small share of it is taken")
     parser.add_argument("--whole-vocabulary", type=pathlib.Path, help="folder with tokenizer.json and weights of all pieces, for other languages")
     parser.add_argument("--french-from", type=float, default=0.67, help="share of the run after which only French is seen")
     parser.add_argument("--decay", type=float, default=1.0, help="share of the learning rate that is gone at the end; 0 for a run to be resumed")

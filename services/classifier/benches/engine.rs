@@ -1,5 +1,5 @@
 //! Comments a second through rules, model and route together, in batches of 32, on 100,000 comments as an account receives them (the
-//! corpus of the rulebook's benchmark, see its head), and the time that the explanation of a comment takes.
+//! corpus of the rulebook's benchmark, see its head, and once the same with more hard ones), and the time that the explanation of a comment takes.
 //!
 //! Every comment but short praise is made different from all others by a number, so that it is answered from those that came lately
 //! only where people repeat themselves. `cargo bench -p vigie-classifier`; needs the library of `deploy/onnxruntime`.
@@ -26,14 +26,14 @@ const BATCH: usize = 32;
 const REPEATED_BYTES_MAX: usize = 30;
 const INSULT: &str = "Quel connard, ce vigile";
 
-fn page() -> Vec<Comment> {
+fn page(page: corpus::Page) -> Vec<Comment> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let rulebook = Rulebook::load(&root.join("rules")).expect("the packs are valid");
     let once = |(number, text): (usize, String)| match text.len() {
         0..=REPEATED_BYTES_MAX => sample_comment(&text),
         _ => sample_comment(&format!("{text} {number}")),
     };
-    corpus::comments(&root, &rulebook).into_iter().enumerate().map(once).collect()
+    corpus::comments(&root, &rulebook, page).into_iter().enumerate().map(once).collect()
 }
 
 fn judge(criterion: &mut Criterion) {
@@ -47,16 +47,17 @@ fn judge(criterion: &mut Criterion) {
             .remove("default")
             .expect("it is there"),
     );
-    let comments = page();
-    let mut batches = comments.chunks_exact(BATCH).cycle();
+    let (usual, hard) = (page(corpus::Page::Usual), page(corpus::Page::Hard));
     let mut group = criterion.benchmark_group("judge");
     group.sample_size(20).measurement_time(Duration::from_secs(12));
-    for (model, cascade) in [
-        ("abuse-fr-acts", true),
-        ("abuse-fr-acts", false),
-        ("abuse-fr-e5", false),
-        ("abuse-fr-use", false),
+    for (model, cascade, comments, which) in [
+        ("abuse-fr-acts", true, &usual, ""),
+        ("abuse-fr-acts", true, &hard, ", on a hard page"),
+        ("abuse-fr-acts", false, &usual, ""),
+        ("abuse-fr-e5", false, &usual, ""),
+        ("abuse-fr-use", false, &usual, ""),
     ] {
+        let mut batches = comments.chunks_exact(BATCH).cycle();
         let config = Config {
             cascade,
             rules: concat!(env!("CARGO_MANIFEST_DIR"), "/../../rules").into(),
@@ -68,7 +69,7 @@ fn judge(criterion: &mut Criterion) {
         let engine = config.open_engine(audit::keyless_draw).expect("the engine opens");
         let name = if cascade { "with its first stage letting go" } else { "all read" };
         group.throughput(Throughput::Elements(BATCH as u64));
-        group.bench_function(format!("{model}, 2 threads, {name}"), |bencher| {
+        group.bench_function(format!("{model}, 2 threads, {name}{which}"), |bencher| {
             bencher.iter_batched(
                 || batches.next().expect("the corpus is no empty one").to_vec(),
                 |batch| engine.judge(batch, |_| Arc::clone(&policy)).expect("the engine judges"),

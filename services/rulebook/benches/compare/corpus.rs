@@ -2,8 +2,10 @@
 //!
 //! A quarter is short praise, repeated as people repeat it: the n-th most frequent wording comes about 1/n times as often as the first.
 //! 3 % are abusive: the comments of `tests/corpora/acceptance.tsv` and of `models/training/written` that are labelled so, and those
-//! that a rule must find. The rest is acceptable: the sample comments of `deploy/samples`, the ordinary, angry and deceptive ones of
-//! `acceptance.tsv`, and the acceptable ones of `written`; one in six is followed by a second one, so that most are distinct.
+//! that a rule must find. The rest is acceptable: most of it the sample comments of `deploy/samples`, the ordinary and angry ones of
+//! `acceptance.tsv` and those of `models/training/unseen/unseen_ordinary.tsv`, which no model was trained on; the other part, by
+//! [`Page`], the deceptive ones of `acceptance.tsv` and those of `written`, which are chosen to be hard. One in six is followed by a second
+//! one, so that most are distinct.
 
 use std::path::Path;
 
@@ -20,25 +22,34 @@ const PRAISE: &str = "❤️ | Magnifique | Bravo | 👏👏👏 | Merci | 😍 
                       Magnifique exposition | Très intéressant, merci | Splendide ✨ | 😂😂😂 | Courage à vous | \
                       Bonne journée à tous | Vivement samedi | Merci pour l'info";
 
-/// Of the acceptable comments that are no praise, so many in a hundred come from the samples and `acceptance.tsv`, where comments are
-/// as an account receives them; those of `written` are chosen to be hard.
-const USUAL_PERCENT: u64 = 60;
+/// How many of the acceptable comments that are no praise are chosen to be hard.
+#[derive(Clone, Copy)]
+pub enum Page {
+    /// One in ten.
+    Usual,
+    /// Four in ten, as on a day of quarrel.
+    Hard,
+}
 
-const ACCEPTABLE: [&str; 5] = ["ordinary", "criticism", "trap", "vulgar", "ambiguous"];
+const USUAL: [&str; 2] = ["ordinary", "criticism"];
+const DECEPTIVE: [&str; 3] = ["trap", "vulgar", "ambiguous"];
 
 /// The comments, in the order in which they come.
-pub fn comments(root: &Path, rulebook: &Rulebook) -> Vec<String> {
+pub fn comments(root: &Path, rulebook: &Rulebook, page: Page) -> Vec<String> {
     let mut usual = samples(&root.join("deploy/samples/comments.jsonl"));
     let mut hard = Vec::new();
     let mut abusive = Vec::new();
     for (category, text) in acceptance(&root.join("tests/corpora/acceptance.tsv")) {
-        let acceptable = ACCEPTABLE.contains(&category.as_str());
+        match category.as_str() {
+            category if USUAL.contains(&category) => usual.push(text),
+            category if DECEPTIVE.contains(&category) => hard.push(text),
+            _ => abusive.push(text),
+        }
+    }
+    for (acceptable, text) in own(&root.join("models/training/unseen/unseen_ordinary.tsv")) {
         if acceptable { &mut usual } else { &mut abusive }.push(text);
     }
-    for (labels, text) in written(&root.join("models/training/written")) {
-        let acceptable = labels
-            .split(',')
-            .all(|label| ["-", "criticism", "counter-speech", "vulgar"].contains(&label));
+    for (acceptable, text) in written(&root.join("models/training/written")) {
         if acceptable { &mut hard } else { &mut abusive }.push(text);
     }
     let must_match = run_cases(rulebook)
@@ -49,7 +60,11 @@ pub fn comments(root: &Path, rulebook: &Rulebook) -> Vec<String> {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let praise: Vec<&str> = PRAISE.split(" | ").collect();
     let acceptable = |random: &mut Random| {
-        let pool = if random.below(100) < USUAL_PERCENT { &usual } else { &hard };
+        let hard_percent = match page {
+            Page::Usual => 10,
+            Page::Hard => 40,
+        };
+        let pool = if random.below(100) < hard_percent { &hard } else { &usual };
         random.of(pool).to_owned()
     };
     (0..COMMENTS)
@@ -78,21 +93,25 @@ fn acceptance(path: &Path) -> Vec<(String, String)> {
     read(path).lines().skip(1).filter_map(fields).collect()
 }
 
-/// Labels and text of each line of each file, by the names of the files.
-fn written(folder: &Path) -> Vec<(String, String)> {
+/// The lines of the files of a folder, by the names of the files.
+fn written(folder: &Path) -> Vec<(bool, String)> {
     let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("could not read {}: {error}", folder.display()));
     let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "tsv"));
     paths.sort();
+    paths.iter().flat_map(|path| own(path)).collect()
+}
+
+/// Of each line of a file of our own, whether it is acceptable, and its text.
+fn own(path: &Path) -> Vec<(bool, String)> {
     let fields = |line: &str| {
         let mut fields = line.split('\t');
         let text = fields.next()?.to_owned();
-        Some((fields.next()?.to_owned(), text))
+        let mut labels = fields.next()?.split(',');
+        let acceptable = labels.all(|label| ["-", "criticism", "counter-speech", "vulgar"].contains(&label));
+        Some((acceptable, text))
     };
-    paths
-        .iter()
-        .flat_map(|path| read(path).lines().filter_map(fields).collect::<Vec<_>>())
-        .collect()
+    read(path).lines().filter_map(fields).collect()
 }
 
 /// Numbers by xorshift: the same every time.
