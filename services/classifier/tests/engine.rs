@@ -197,14 +197,14 @@ fn hostile_texts_have_a_verdict_with_spans_on_character_boundaries() -> Outcome 
 #[test]
 fn an_invalid_line_stops_the_run_or_is_skipped_and_named() -> Outcome {
     let engine = engine()?;
-    let input = b"{\"text\":\"un\"}\n\n{\"text\":\"deux\n{\"text\":\"tr\xffois\"}\n{\"text\":\"quatre\"}";
+    let input = b"{\"text\":\"un\"}\n\n{\"text\":\"deux\n{\"text\":\"tr\xffois\"}\n{\"text\":\"merci\"}";
     let stopped = run(&engine, input.as_slice(), OnInvalid::Stop)?;
     let error = stopped.result.err().ok_or("the run went on")?;
     assert_eq!(error.to_string(), "line 3: not JSON at column 13");
     assert_eq!(stopped.verdicts.len(), 1, "what came before is written");
     let skipped = run(&engine, input.as_slice(), OnInvalid::Continue)?;
     let texts: Vec<&str> = skipped.verdicts.iter().map(|verdict| verdict.comment.text.as_str()).collect();
-    assert_eq!(texts, ["un", "quatre"]);
+    assert_eq!(texts, ["un", "merci"]);
     assert_eq!(skipped.reports.iter().map(|report| report.line).collect::<Vec<_>>(), [3, 4]);
     assert_eq!(
         skipped.result?,
@@ -258,7 +258,7 @@ fn a_verdict_has_every_field_of_the_contract() -> Outcome {
             .as_f64()
             .is_some_and(|probability| probability > 0.0)
     );
-    assert!(verdict["model"].as_str().is_some_and(|model| model.starts_with("abuse-fr-use@3+")));
+    assert!(verdict["model"].as_str().is_some_and(|model| model.starts_with("abuse-fr-use@4+")));
     Ok(())
 }
 
