@@ -5,7 +5,7 @@
 //! that a rule must find. The rest is acceptable: most of it the sample comments of `deploy/samples`, the ordinary and angry ones of
 //! `acceptance.tsv` and those of `models/training/unseen/unseen_ordinary.tsv`, which no model was trained on; the other part, by
 //! [`Page`], the deceptive ones of `acceptance.tsv` and those of `written`, which are chosen to be hard. One in six is followed by a second
-//! one, so that most are distinct.
+//! one; a fifth of all are distinct.
 
 use std::path::Path;
 
