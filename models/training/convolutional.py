@@ -31,19 +31,16 @@ import torch
 from onnx import helper, numpy_helper
 from onnxruntime.quantization import QuantType
 from onnxruntime.quantization import quantize_dynamic as quantise_dynamic
-from tokenizers import Tokenizer
-
 import augmentation
 import convolutions
 from inputs import Reader, batches
-from measures import auc
-from mixing import HEADS, SOURCES, Pool, is_held_out, read_lines, truth, written_paths
+from mixing import HEADS, SOURCES, Pool
 from quantise import Session
 from samples import in_processes
-from train import AVERAGE, LABELS_BESIDE_TEACHERS, head_weights, masked_loss, softened_loss
+from train import AVERAGE, LABELS_BESIDE_TEACHERS, Validation, head_weights, logits_of, masked_loss, shown, softened_loss
 
 OLD_HEADS = 12
-TOKENS, PADDED_TOKENS = 64, 4096
+TOKENS, PADDED_TOKENS, PADDING = 64, 4096, 0
 CHUNK = 8192  # texts sorted by length together
 COPIES_MAX = 3
 RARELY_DRAWN = 0.9  # sources drawn less often than this are sampled, the others read whole
@@ -84,37 +81,6 @@ def as_products(network, path):
     quantise_dynamic(model, path, per_channel=True, weight_type=QuantType.QInt8, nodes_to_quantize=products, op_types_to_quantize=["MatMul"])
 
 
-class Pieces:
-    """Texts to piece ids as the service reads them: at most TOKENS."""
-
-    def __init__(self, path):
-        self.tokenizer = Tokenizer.from_file(str(path))
-        self.tokenizer.enable_truncation(TOKENS)
-        self.tokenizer.no_padding()
-
-    def of(self, texts):
-        return [encoded.ids or [0] for encoded in self.tokenizer.encode_batch(texts)]
-
-
-def padded(sequences):
-    """int64 ids and mask, [texts, longest]."""
-    ids = np.zeros((len(sequences), max(map(len, sequences))), dtype=np.int64)
-    mask = np.zeros_like(ids)
-    for row, sequence in enumerate(sequences):
-        ids[row, : len(sequence)], mask[row, : len(sequence)] = sequence, 1
-    return torch.from_numpy(ids), torch.from_numpy(mask)
-
-
-def answers(network, sequences):
-    """float32, [texts, outputs]."""
-    found = torch.zeros((len(sequences), OLD_HEADS + len(HEADS)))
-    network.eval()
-    with torch.no_grad():
-        for group in batches(sequences, PADDED_TOKENS):
-            found[group] = network(*padded([sequences[index] for index in group]))
-    return found
-
-
 def taught(directory, texts, processes):
     """What the network of the model in `directory` says, before calibration: float32, [texts, heads]."""
     manifest = tomllib.loads((directory / "manifest.toml").read_text(encoding="utf-8"))
@@ -146,9 +112,9 @@ def drawn(pool, random):
 class Run:
     """The network in training, and its average over the steps, which is what counts."""
 
-    def __init__(self, network, sequences, values, row_weights, targets):
+    def __init__(self, network, reader, sequences, values, row_weights, targets):
         """`targets`: wanted logits of all outputs, NaN where nobody says any."""
-        self.network, self.average = network, copy.deepcopy(network)
+        self.network, self.reader, self.average = network, reader, copy.deepcopy(network)
         self.sequences, self.values, self.row_weights, self.targets = sequences, values, row_weights, targets
         heads = list(network.new.parameters())
         trunk = [weight for weight in network.parameters() if weight.requires_grad and not any(weight is other for other in heads)]
@@ -184,7 +150,7 @@ class Run:
             yield from (groups[index] for index in random.permutation(len(groups)))
 
     def step(self, group):
-        logits = self.network(*padded([self.sequences[index] for index in group]))
+        logits = self.network(*map(torch.from_numpy, self.reader.pad([self.sequences[index] for index in group])))
         loss = masked_loss(logits[:, OLD_HEADS:], self.values[group], self.row_weights[group], self.weights[OLD_HEADS:])
         loss = loss * (LABELS_BESIDE_TEACHERS if self.taught else 1.0) + softened_loss(logits, self.targets[group], self.weights)
         self.optimiser.zero_grad(set_to_none=True)
@@ -192,26 +158,6 @@ class Run:
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimiser.step()
         return float(loss.detach())
-
-
-class Validation:
-    """The validation files and the written lines kept aside."""
-
-    def __init__(self, folder, pieces):
-        sets = {path.stem: read_lines(path) for path in sorted((folder / "validation").glob("*.jsonl"))}
-        sets["written, held out"] = [row for path in written_paths(folder) for row in read_lines(path) if is_held_out(row)]
-        self.sets = {name: (pieces.of([row["text"] for row in rows]), np.stack([truth(row) for row in rows])) for name, rows in sets.items()}
-
-    def print(self, logits_of):
-        """Areas under the curve: of `abusive` everywhere, of all labels on the written lines."""
-        for name, (sequences, found) in self.sets.items():
-            logits, known = np.asarray(logits_of(sequences))[:, OLD_HEADS:], []
-            for column, head in enumerate(HEADS):
-                stated = ~np.isnan(found[:, column])
-                if len(set(found[stated, column])) > 1 and (head == "abusive" or name.startswith("written")):
-                    known.append(f"{head} {auc(logits[stated, column], found[stated, column]):.3f}")
-            if known:
-                print(f"  {name}: {', '.join(known)}", flush=True)
 
 
 def extend(new, path):
@@ -252,25 +198,26 @@ def main():
     random = np.random.default_rng(arguments.seed)
     arguments.out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(f"{arguments.first}.tokenizer.json", arguments.out / "tokenizer.json")
-    source, pieces = pathlib.Path(f"{arguments.first}.int8.onnx"), Pieces(arguments.out / "tokenizer.json")
+    source, reader = pathlib.Path(f"{arguments.first}.int8.onnx"), Reader(arguments.out / "tokenizer.json", TOKENS, PADDING)
     pool = Pool(arguments.data, SOURCES)
     texts, values, weights = drawn(pool, random)
     print(f"{len(texts)} texts of {len(pool.rows)} lines", flush=True)
-    network, sequences = convolutions.read(source, len(HEADS)), pieces.of(texts)
-    targets = answers(network, sequences)
+    network, sequences = convolutions.read(source, len(HEADS)), [reader.ids(text) for text in texts]
+    targets = torch.from_numpy(logits_of(network, reader, sequences, PADDED_TOKENS))
     targets[:, OLD_HEADS:] = taught(arguments.teacher, texts, arguments.threads) if arguments.teacher else torch.nan
-    run, validation = Run(network, sequences, torch.from_numpy(values), torch.from_numpy(weights), targets), Validation(arguments.data, pieces)
+    run = Run(network, reader, sequences, torch.from_numpy(values), torch.from_numpy(weights), targets)
+    validation = Validation(arguments.data, reader)
     began = time.monotonic()
     for number, loss in run.passes(arguments.passes, random):
-        print(f"pass {number}, {(time.monotonic() - began) / 60:.0f} minutes, loss {loss:.4f}", flush=True)
-        validation.print(lambda sequences: answers(run.average, sequences))
+        found = validation.measure(lambda sequences: logits_of(run.average, reader, sequences, PADDED_TOKENS)[:, OLD_HEADS:])
+        print(f"pass {number}, {(time.monotonic() - began) / 60:.0f} minutes, loss {loss:.4f}: {shown(found)}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         trained = pathlib.Path(folder) / "trained.onnx"
         convolutions.write(run.average, source, trained)
         as_products(trained, arguments.out / "model.onnx")
     extend(run.average.new, arguments.out / "model.onnx")
-    print("int8", flush=True)
-    validation.print(Session(arguments.out / "model.onnx", arguments.threads).logits_of)
+    session = Session(arguments.out / "model.onnx", arguments.threads)
+    print("int8", shown(validation.measure(lambda sequences: session.logits_of(sequences)[:, OLD_HEADS:])), flush=True)
 
 
 if __name__ == "__main__":

@@ -250,7 +250,8 @@ class Convolutions(unittest.TestCase):
         self.plain = self.folder / "plain.onnx"
         onnx.save(onnx.helper.make_model(onnx.helper.make_graph([], "weights", [], [], stored)), str(self.plain))
         convolutions.write(network, self.plain, self.plain)
-        self.random = random
+        tokenizer().save(str(self.folder / "tokenizer.json"))
+        self.random, self.reader = random, convolutional.Reader(self.folder / "tokenizer.json", convolutional.TOKENS, convolutional.PADDING)
 
     def test_is_written_as_it_is_read(self):
         network = convolutions.read(self.plain, len(mixing.HEADS))
@@ -266,9 +267,9 @@ class Convolutions(unittest.TestCase):
     def test_neighbours_in_a_batch_change_nothing(self):
         network = convolutions.read(self.plain, len(mixing.HEADS)).eval()
         sequences = [list(self.random.integers(0, 40, count)) for count in (1, 3, 17)]
-        together = convolutional.answers(network, sequences)
+        together = train.logits_of(network, self.reader, sequences)
         for row, sequence in enumerate(sequences):
-            torch.testing.assert_close(convolutional.answers(network, [sequence])[0], together[row], atol=1e-4, rtol=1e-4)
+            np.testing.assert_allclose(train.logits_of(network, self.reader, [sequence])[0], together[row], atol=1e-4, rtol=1e-4)
 
     @unittest.mock.patch.object(convolutional, "PADDED_TOKENS", 256)
     def test_learns_and_goes_on_saying_what_it_said(self):
@@ -276,12 +277,12 @@ class Convolutions(unittest.TestCase):
         sequences = [list(self.random.integers(0, 40, 8)) for _ in range(400)]
         values = np.full((400, len(mixing.HEADS)), np.nan, np.float32)
         values[:, 0] = [sequence.count(7) > 0 for sequence in sequences]
-        targets = convolutional.answers(network, sequences)
+        targets = torch.from_numpy(train.logits_of(network, self.reader, sequences))
         targets[:, convolutional.OLD_HEADS :] = np.nan
-        run = convolutional.Run(network, sequences, torch.from_numpy(values), torch.ones(400), targets)
+        run = convolutional.Run(network, self.reader, sequences, torch.from_numpy(values), torch.ones(400), targets)
         losses = [loss for _, loss in run.passes(12, np.random.default_rng(1))]
         self.assertLess(losses[-1], losses[0])
-        said = convolutional.answers(run.network, sequences)
+        said = torch.from_numpy(train.logits_of(run.network, self.reader, sequences))
         self.assertGreater(auc(said[:, convolutional.OLD_HEADS].numpy(), values[:, 0]), 0.9)
         said, wanted = (torch.sigmoid(logits[:, : convolutional.OLD_HEADS]) for logits in (said, targets))
         self.assertLess(float((said - wanted).abs().mean()), 0.1)

@@ -156,14 +156,14 @@ class Validation:
 
 def logits_of(model, reader, sequences, padded_tokens=2048):
     """float32, [texts, outputs]."""
-    device = model.heads.weight.device
-    results = np.zeros((len(sequences), model.heads.out_features), dtype=np.float32)
+    device, groups, results = next(model.parameters()).device, list(batches(sequences, padded_tokens)), []
     model.eval()
     with torch.no_grad():
-        for group in batches(sequences, padded_tokens):
+        for group in groups:
             ids, mask = reader.pad([sequences[index] for index in group])
-            results[group] = model(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)).cpu().numpy()
-    return results
+            results.append(model(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)).cpu().numpy())
+    ordered = np.argsort(np.concatenate(groups), kind="stable")
+    return np.concatenate(results)[ordered]
 
 
 def parameter_groups(model, rate, decay):
