@@ -1,5 +1,6 @@
 //! Comments a second through rules, model and route together, in batches of 32, on 100,000 comments as an account receives them (the
-//! corpus of the rulebook's benchmark, see its head, and once the same with more hard ones), and the time that the explanation of a comment takes.
+//! corpus of the rulebook's benchmark, see its head, and once the same with more hard ones), and the time that the explanation of a
+//! comment takes.
 //!
 //! Every comment but short praise is made different from all others by a number, so that it is answered from those that came lately
 //! only where people repeat themselves. `cargo bench -p vigie-classifier`; needs the library of `deploy/onnxruntime`.

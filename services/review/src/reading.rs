@@ -157,7 +157,7 @@ impl Queue {
         let comment = &item.verdict.comment;
         let sql = format!(
             "SELECT verdict, severe FROM review_items WHERE account = $1 AND post = $2 AND comment <> $3 AND state <> 'withdrawn' AND erased = 0
-                AND comment NOT IN (SELECT comment FROM review_heads WHERE review_heads.comment = review_items.comment AND deleted = 1)
+                AND NOT EXISTS (SELECT 1 FROM review_heads h WHERE h.comment = review_items.comment AND h.deleted = 1)
                 AND {side} LIMIT $5"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))

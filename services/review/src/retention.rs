@@ -1,9 +1,9 @@
 //! Erases texts whose time is over, as the policy of each account says (`[retention]`). What is counted, labelled and signed stays: the
 //! items, their audit trail, and each decision without the words it was about.
 //!
-//! What nobody has decided on is never touched, nor what a consumer has not been told of yet. Dossiers are the archive's.
+//! What nobody has decided on is never touched, nor what a consumer has not been told of yet. Dossiers are the archive's: nothing
+//! erases those.
 
-use sqlx::Row as _;
 use vigie_domain::{AccountId, Decision, decode};
 use vigie_runtime::{Database, Policies};
 
@@ -17,18 +17,14 @@ const AT_ONCE: i64 = 200;
 const ROUNDS_MAX: usize = 500;
 const DAY_MS: i64 = 24 * 3_600_000;
 
-/// Decided as `$4` asks (1: kept), the last time before `$3`.
-const DECIDED: &str = "SELECT i.revision AS revision FROM review_items i
-    JOIN review_decisions d ON d.revision = i.revision AND d.sequence = i.sequence - 1
-    WHERE i.account = $1 AND i.state = $2 AND i.erased = 0 AND d.decided_at < $3
-    AND (CASE WHEN d.outcome = 'keep' THEN 1 ELSE 0 END) = $4
-    AND NOT EXISTS (SELECT 1 FROM review_outbox o JOIN review_decisions u ON u.id = o.decision WHERE u.revision = i.revision AND o.sent_at = 0)
-    LIMIT $5";
-/// Withdrawn, entered before `$3`. `$4` is not used: the two have the same arguments.
-const WITHDRAWN: &str = "SELECT i.revision AS revision FROM review_items i
-    WHERE i.account = $1 AND i.state = $2 AND i.erased = 0 AND i.queued_at < $3 AND $4 = 0
-    AND NOT EXISTS (SELECT 1 FROM review_outbox o JOIN review_decisions u ON u.id = o.decision WHERE u.revision = i.revision AND o.sent_at = 0)
-    LIMIT $5";
+/// Kept by the last decision, taken before `$3`.
+const KEPT: &str = "EXISTS (SELECT 1 FROM review_decisions d
+    WHERE d.revision = i.revision AND d.sequence = i.sequence - 1 AND d.outcome = 'keep' AND d.decided_at < $3)";
+/// Hidden, deleted or escalated by it.
+const REMOVED: &str = "EXISTS (SELECT 1 FROM review_decisions d
+    WHERE d.revision = i.revision AND d.sequence = i.sequence - 1 AND d.outcome <> 'keep' AND d.decided_at < $3)";
+/// Entered before `$3`.
+const ENTERED: &str = "i.queued_at < $3";
 
 /// Erases what is due at `now` (milliseconds since the epoch). Returns how many texts.
 ///
@@ -44,30 +40,36 @@ pub(crate) async fn erase(queue: &Queue, policies: &Policies, now: i64) -> anyho
     for account in accounts {
         let retention = &policies.for_account(&AccountId::new(account.as_str())?).retention;
         let due = [
-            (DECIDED, State::Decided, retention.reviewed_days, 1),
-            (DECIDED, State::Decided, retention.removed_days, 0),
-            (WITHDRAWN, State::Withdrawn, retention.unflagged_days, 0),
+            (KEPT, State::Decided, retention.reviewed_days),
+            (REMOVED, State::Decided, retention.removed_days),
+            (ENTERED, State::Withdrawn, retention.unflagged_days),
         ];
-        for (sql, state, days, kept) in due {
+        for (condition, state, days) in due {
+            let sql = format!(
+                "SELECT i.revision AS revision FROM review_items i
+                 WHERE i.account = $1 AND i.state = $2 AND i.erased = 0 AND {condition} AND NOT EXISTS
+                    (SELECT 1 FROM review_outbox o JOIN review_decisions u ON u.id = o.decision WHERE u.revision = i.revision AND o.sent_at = 0)
+                 LIMIT $4"
+            );
             // A day at least: nothing that can still be taken back.
             let before = now - i64::from(days.max(1)) * DAY_MS;
             for _ in 0..ROUNDS_MAX {
-                let rows = sqlx::query(sql)
+                let revisions: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql.clone()))
                     .bind(account.clone())
                     .bind(state.as_str())
                     .bind(before)
-                    .bind(kept)
                     .bind(AT_ONCE)
                     .fetch_all(queue.database.pool())
                     .await?;
+                let count = revisions.len() as u64;
                 let mut tx = queue.database.begin().await?;
-                for row in &rows {
-                    erase_one(&queue.database, &mut tx, row.try_get("revision")?, now).await?;
+                for revision in revisions {
+                    erase_one(&queue.database, &mut tx, revision, now).await?;
                 }
                 tx.commit().await?;
-                erased += rows.len() as u64;
-                queue.metrics.erased.inc_by(rows.len() as u64);
-                if rows.len() < usize::try_from(AT_ONCE)? {
+                erased += count;
+                queue.metrics.erased.inc_by(count);
+                if count < AT_ONCE.unsigned_abs() {
                     break;
                 }
             }

@@ -2,7 +2,8 @@
 //!
 //! `cargo bench -p vigie-rulebook --bench compare`
 //!
-//! Corpus: 100,000 comments with natural repetition, 3 % of them abusive (see `corpus.rs`), most of the others as an account receives them. Compared on it:
+//! Corpus: 100,000 comments with natural repetition, 3 % of them abusive (see `corpus.rs`), most of the others as an account receives
+//! them. Compared on it:
 //!
 //! - the rulebook, with one thread and with two: terms, patterns, allow-lists, guards and spans, in every normalised copy of a text;
 //! - one alternation of the terms, `(?i)(?:…)`, by the regex crate, with a look at both sides of each find. Terms only, only as they are
