@@ -28,6 +28,8 @@ pub const METHOD_VERSION: &str = "1";
 pub const INPUTS: &str = "internal/inputs.json";
 /// Path of the manifest within an edition.
 pub const MANIFEST: &str = "edition.json";
+/// Every figure of the pages.
+const FIGURES: &str = "figures.csv";
 
 /// What an edition is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +83,9 @@ pub struct Verified {
     pub manifest: Manifest,
     /// Files that are not what the inputs give, each with what is wrong; empty where all is well.
     pub problems: Vec<String>,
+    /// Whether the inputs are those of the manifest and give every figure of `figures.csv`: then only words or their setting differ, as where
+    /// a version of the program with other words wrote the pages.
+    pub figures_hold: bool,
 }
 
 /// An edition before it is written.
@@ -109,7 +114,7 @@ pub fn render(inputs: &Inputs) -> anyhow::Result<Rendered> {
     };
     let inputs_entry = entry(INPUTS, &inputs_json);
     let mut files = BTreeMap::from([
-        ("figures.csv", csv::figures(&figures)?),
+        (FIGURES, csv::figures(&figures)?),
         ("figures.schema.json", csv::table_schema()?),
         ("index.html", html::page(&figures, &inputs_entry.sha256).into_string().into_bytes()),
     ]);
@@ -215,7 +220,8 @@ pub fn verify(dir: &Path) -> anyhow::Result<Verified> {
         serde_json::from_slice(&read(MANIFEST)?).with_context(|| format!("{MANIFEST} is not the manifest of an edition"))?;
     let inputs_json = read(INPUTS)?;
     let mut problems = Vec::new();
-    if sha256_hex(&inputs_json) != manifest.inputs.sha256 {
+    let mut figures_hold = sha256_hex(&inputs_json) == manifest.inputs.sha256;
+    if !figures_hold {
         problems.push(format!("{INPUTS}: its sha256 is not the one in {MANIFEST}"));
     }
     let inputs: Inputs =
@@ -236,13 +242,19 @@ pub fn verify(dir: &Path) -> anyhow::Result<Verified> {
         })?,
     );
     for (path, bytes) in files {
-        match std::fs::read(dir.join(path)) {
-            Ok(found) if found == bytes => {}
-            Ok(_) => problems.push(format!("{path}: it is not what the inputs give")),
-            Err(error) => problems.push(format!("{path}: it cannot be read ({error})")),
-        }
+        let problem = match std::fs::read(dir.join(path)) {
+            Ok(found) if found == bytes => continue,
+            Ok(_) => format!("{path}: it is not what the inputs give"),
+            Err(error) => format!("{path}: it cannot be read ({error})"),
+        };
+        problems.push(problem);
+        figures_hold &= path != FIGURES;
     }
-    Ok(Verified { manifest, problems })
+    Ok(Verified {
+        manifest,
+        problems,
+        figures_hold,
+    })
 }
 
 impl Built {

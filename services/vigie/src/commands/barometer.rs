@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use vigie_barometer::edition;
+use vigie_barometer::edition::{self, Verified};
 use vigie_barometer::period::Period;
 
 use super::terminal;
@@ -87,7 +87,12 @@ fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let verified = edition::verify(&args.dir)?;
     let sound = verified.problems.is_empty();
     if args.json {
-        terminal::json(&serde_json::json!({ "sound": sound, "edition": verified.manifest, "problems": verified.problems }))?;
+        let Verified {
+            manifest,
+            problems,
+            figures_hold,
+        } = &verified;
+        terminal::json(&serde_json::json!({ "sound": sound, "figures_hold": figures_hold, "edition": manifest, "problems": problems }))?;
     } else if sound {
         terminal::line(&format!(
             "edition {} to {}: every byte follows from its inputs",
@@ -101,9 +106,12 @@ fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     if sound {
         return Ok(ExitCode::SUCCESS);
     }
-    terminal::complain(&format!(
-        "error: the edition in {} is not what its inputs give; build it again",
-        args.dir.display()
-    ));
+    let advice = if verified.figures_hold {
+        "its figures are what its inputs give, its pages are not: either they were changed, or another version of the program wrote them; \
+         compare them with an edition that this version builds"
+    } else {
+        "it is not what its inputs give; build it again"
+    };
+    terminal::complain(&format!("error: the edition in {}: {advice}", args.dir.display()));
     Ok(ExitCode::FAILURE)
 }
