@@ -101,15 +101,30 @@ fn expand(pattern: &str, classes: &Classes, depth: usize) -> Result<String, Patt
             ' ' | '\'' | '\u{2019}' if !in_set && !rest.starts_with(['?', '*', '+', '{']) => out.push_str(",? "),
             '\'' | '\u{2019}' => out.push(' '),
             c if c.is_ascii() => out.push(c),
-            c if kind(c) == Kind::Nothing => {}
+            // Nothing is left to repeat: `❤️?` would make the heart optional.
+            c if kind(c) == Kind::Nothing => rest = if in_set { rest } else { after_repetition(rest) },
             c => {
                 let mut bytes = Vec::new();
                 fold(c, |byte| bytes.push(byte));
-                out.push_str(&String::from_utf8_lossy(&bytes));
+                let folded = String::from_utf8_lossy(&bytes);
+                if !in_set && folded.chars().count() > 1 {
+                    out.extend(["(?:", &folded, ")"]);
+                } else {
+                    out.push_str(&folded);
+                }
             }
         }
     }
     Ok(out)
+}
+
+/// What follows a repetition at the beginning of `pattern`, if there is one.
+fn after_repetition(pattern: &str) -> &str {
+    let after = match pattern.strip_prefix('{') {
+        Some(inside) => inside.split_once('}').map_or(pattern, |(_, after)| after),
+        None => pattern.strip_prefix(['?', '*', '+']).unwrap_or(pattern),
+    };
+    if after.len() < pattern.len() { after.strip_prefix('?').unwrap_or(after) } else { pattern }
 }
 
 /// Classes of classes grow fast.
@@ -213,6 +228,9 @@ mod tests {
         assert!(!found("bombe<..>musée", "quelle bombe. le musee"));
         assert!(found("l'été", "vive l ete"));
         assert!(found("💣+ demain", "toi 💣💣 demain"));
+        assert!(found("adieu (?:❤\u{fe0f}?|💀)", "adieu ❤") && !found("adieu (?:❤\u{fe0f}?|💀)", "adieu "));
+        assert!(found("❤\u{fe0f}{0,1}? adieu", "❤ adieu") && !found("❤\u{fe0f}{0,1}? adieu", " adieu"));
+        assert!(found("sœ?ur", "sur") && !found("sœ?ur", "sour"));
     }
 
     #[test]
