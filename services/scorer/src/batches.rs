@@ -2,8 +2,11 @@
 
 use crate::manifest::Batching;
 
+/// A batch has at most this many times the tokens of its texts, in quarters: reading more padding takes longer than one text more alone.
+const PADDED_QUARTERS: usize = 5;
+
 /// Indices of texts to run together, every index once: the oldest text that is left, and its nearest neighbours in length, up to
-/// the limits. Batching in order of arrival pads more than it gains.
+/// the limits and as long as little is padding. Batching in order of arrival pads more than it gains.
 #[must_use]
 pub fn plan(lengths: &[usize], limits: Batching) -> Vec<Vec<usize>> {
     if limits.texts_max == 1 {
@@ -20,6 +23,7 @@ pub fn plan(lengths: &[usize], limits: Batching) -> Vec<Vec<usize>> {
         by_length.retain(|index| !taken[*index]);
         let at = by_length.partition_point(|index| (lengths[*index], *index) < (lengths[oldest], oldest));
         let (mut low, mut high) = (at, at + 1);
+        let mut tokens = lengths[oldest];
         while high - low < limits.texts_max {
             let distance = |candidate: Option<&usize>| candidate.map(|index| lengths[*index].abs_diff(lengths[oldest]));
             let below = low.checked_sub(1).and_then(|index| distance(by_length.get(index)));
@@ -30,8 +34,11 @@ pub fn plan(lengths: &[usize], limits: Batching) -> Vec<Vec<usize>> {
                 (None, Some(_)) => false,
                 (Some(below), Some(above)) => below <= above,
             };
-            let longest = lengths[by_length[if take_below { high - 1 } else { high }]];
-            if longest * (high - low + 1) > limits.padded_tokens_max {
+            let next = lengths[by_length[if take_below { low - 1 } else { high }]];
+            let longest = lengths[by_length[high - 1]].max(next);
+            let padded = longest * (high - low + 1);
+            tokens += next;
+            if padded > limits.padded_tokens_max || 4 * padded > PADDED_QUARTERS * tokens {
                 break;
             }
             if take_below { low -= 1 } else { high += 1 }
@@ -70,6 +77,7 @@ mod tests {
         check(&[10, 60, 11, 59], 2, 512, &[&[0, 2], &[1, 3]]);
         check(&[60, 60, 60], 8, 120, &[&[0, 1], &[2]]);
         check(&[64, 5, 5, 5], 8, 64, &[&[0], &[1, 2, 3]]);
+        check(&[8, 64, 9, 10, 30], 8, 512, &[&[0, 2, 3], &[1], &[4]]);
         check(&[5; 10], 8, 512, &[&[0, 1, 2, 3, 4, 5, 6, 7], &[8, 9]]);
         check(&[9, 3, 7], 1, 512, &[&[0], &[1], &[2]]);
     }
