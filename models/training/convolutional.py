@@ -6,11 +6,13 @@
 
 --first names NAME.int8.onnx and NAME.tokenizer.json of the first convolutional model (multilingual Universal Sentence Encoder v3 with
 twelve heads). The lines, weights and truth are those of mixing.py, each line in disguised copies besides (augmentation.py), the loss is masked
-as in train.py. --teacher is a larger model: what its network says of a text is learnt besides the labels, as train.py learns from its teachers.
-The twelve old heads go on saying what they said of each text.
+as in train.py. --teacher is a larger model with a first stage: what its network says of a text is learnt besides the labels, as train.py learns from
+its teachers; of real comments what the whole model says, whose label `abusive` knows them better than any head. The last head learns by
+how much that model is over a threshold at its most careful level (`flagged`): cascade.py lets go by it. The twelve old heads go on saying
+what they said of each text.
 
---out gets model.onnx with the output `logits`: the twelve old heads, then one new head per label (`new:LABEL`). Its convolutions become int8
-products over windows, twice as fast as the fp32 ones they were (`as_products`). The same seed gives the same draws.
+--out gets model.onnx with the output `logits`: the twelve old heads, then one new head per label, then `flagged`. Its convolutions are
+int8 products over windows, twice as fast as the fp32 ones they were. The same seed gives the same draws.
 """
 
 import os
@@ -21,25 +23,23 @@ import argparse
 import copy
 import pathlib
 import shutil
-import tempfile
 import time
-import tomllib
 
 import numpy as np
-import onnx
 import torch
-from onnx import helper, numpy_helper
-from onnxruntime.quantization import QuantType
-from onnxruntime.quantization import quantize_dynamic as quantise_dynamic
+
 import augmentation
 import convolutions
+from cascade import Whole
+from graph import Session
 from inputs import Reader, batches
-from mixing import HEADS, SOURCES, Pool
-from quantise import Session
+from mixing import HEADS, SOURCES, Pool, needs_parent
 from samples import in_processes
-from train import AVERAGE, LABELS_BESIDE_TEACHERS, Validation, head_weights, logits_of, masked_loss, shown, softened_loss
+from train import AVERAGE, LABELS_BESIDE_TEACHERS, QUANTISE_TEXTS, Validation, head_weights, logits_of, masked_loss, shown, softened_loss
 
 OLD_HEADS = 12
+NEW_HEADS = [*HEADS, "flagged"]
+FLAGGED_LEVEL, FLAGGED_MAX = "careful", 8.0
 TOKENS, PADDED_TOKENS, PADDING = 64, 4096, 0
 CHUNK = 8192  # texts sorted by length together
 COPIES_MAX = 3
@@ -47,81 +47,54 @@ RARELY_DRAWN = 0.9  # sources drawn less often than this are sampled, the others
 RATE, HEAD_RATE, OLD_WEIGHT = 4e-4, 1e-3, 0.3
 
 
-def as_products(network, path):
-    """Writes `network` with each convolution over the tokens (one stride, no dilation, padded before it) as a product of the windows
-    [texts, tokens, kernel * channels] with a matrix, which has int8 weights as the other matrices do."""
-    model = onnx.load(str(network))
-    graph, nodes, products = model.graph, [], []
-    arrays = {array.name: array for array in graph.initializer}
-    graph.initializer.append(numpy_helper.from_array(np.array([1]), "tokens.axis"))
-    for node in graph.node:
-        if node.op_type != "Conv":
-            nodes.append(node)
-            continue
-        name, (states, weights, bias) = node.name, node.input
-        filters = numpy_helper.to_array(arrays[weights])
-        outputs, channels, kernel = filters.shape
-        matrix = filters.transpose(2, 1, 0).reshape(kernel * channels, outputs)
-        graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(matrix), f"{name}.matrix"))
-        nodes.append(helper.make_node("Transpose", [states], [f"{name}.rows"], perm=[0, 2, 1]))
-        for place in range(kernel):
-            end = place + 1 - kernel
-            graph.initializer.extend(
-                numpy_helper.from_array(np.array([value]), f"{name}.{part}.{place}") for part, value in (("begin", place), ("end", end or np.iinfo(np.int64).max))
-            )
-            nodes.append(helper.make_node("Slice", [f"{name}.rows", f"{name}.begin.{place}", f"{name}.end.{place}", "tokens.axis"], [f"{name}.part.{place}"]))
-        nodes.append(helper.make_node("Concat", [f"{name}.part.{place}" for place in range(kernel)], [f"{name}.windows"], axis=2))
-        products.append(f"{name}/product")
-        nodes.append(helper.make_node("MatMul", [f"{name}.windows", f"{name}.matrix"], [f"{name}.product"], name=products[-1]))
-        nodes.append(helper.make_node("Add", [f"{name}.product", bias], [f"{name}.sum"]))
-        nodes.append(helper.make_node("Transpose", [f"{name}.sum"], [node.output[0]], perm=[0, 2, 1]))
-        graph.initializer.remove(arrays[weights])
-    del graph.node[:]
-    graph.node.extend(nodes)
-    quantise_dynamic(model, path, per_channel=True, weight_type=QuantType.QInt8, nodes_to_quantize=products, op_types_to_quantize=["MatMul"])
-
-
-def taught(directory, texts, processes):
-    """What the network of the model in `directory` says, before calibration: float32, [texts, heads]."""
-    manifest = tomllib.loads((directory / "manifest.toml").read_text(encoding="utf-8"))
-    columns = [manifest["heads"].index(head) for head in HEADS]
-    reader = Reader(directory / "tokenizer.json", manifest["max_tokens"], padding=1)
+def taught(whole, texts, own, processes):
+    """Logits wanted of NEW_HEADS: what the network of `whole` says before calibration, but for `abusive` of the texts that are not `own`, which is that
+    label of the whole model, and `flagged`: float32, [texts, heads]."""
+    columns = [whole.network.heads.index(head) for head in HEADS]
 
     def part(place):
-        return Session(directory / "model.onnx").logits_of([reader.ids(text) for text in texts[place::processes]])[:, columns]
+        logits = whole.network.logits([(text, None) for text in texts[place::processes]])
+        labels = whole.values(logits)
+        flagged = np.clip(whole.margin(labels, FLAGGED_LEVEL), -FLAGGED_MAX, FLAGGED_MAX)
+        wanted = np.column_stack([logits[:, columns], flagged])
+        real = ~own[place::processes]
+        wanted[real, HEADS.index("abusive")] = labels["abusive"][real]
+        return wanted
 
-    found = np.zeros((len(texts), len(HEADS)), dtype=np.float32)
-    for place, logits in enumerate(in_processes(part, processes)):
-        found[place::processes] = logits
+    found = np.zeros((len(texts), len(NEW_HEADS)), dtype=np.float32)
+    for place, wanted in enumerate(in_processes(part, processes)):
+        found[place::processes] = wanted
     return torch.from_numpy(found)
 
 
 def drawn(pool, random):
-    """Texts, truth and weight of the lines learnt from: frequent sources whole and in disguised copies, the others by lot."""
+    """Texts, truth and weight of the lines learnt from, and whether they were written for this project: frequent sources whole and in disguised copies,
+    the others by lot. The network reads no parents, so lines that need theirs are left out."""
     texts, rows, weights = [], [], []
     for index, (row, draws) in enumerate(zip(pool.rows, pool.draws, strict=True)):
+        if needs_parent(row):
+            continue
         copies = min(COPIES_MAX, max(1, round(draws))) if draws >= RARELY_DRAWN else int(random.random() < 2 * draws)
         for copy in range(copies):
             texts.append(augmentation.augment(row["text"], random) if copy else row["text"])
             rows.append(index)
             weights.append(pool.weights[index] * max(draws, 1.0) / copies)
     weights = np.array(weights, dtype=np.float32)
-    return texts, pool.truth[rows], weights / weights.mean()
+    return texts, pool.truth[rows], weights / weights.mean(), pool.own[rows]
 
 
 class Run:
     """The network in training, and its average over the steps, which is what counts."""
 
     def __init__(self, network, reader, sequences, values, row_weights, targets):
-        """`targets`: wanted logits of all outputs, NaN where nobody says any."""
+        """`values`: truth of HEADS, NaN where unknown. `targets`: wanted logits of all outputs, NaN where nobody says any."""
         self.network, self.reader, self.average = network, reader, copy.deepcopy(network)
         self.sequences, self.values, self.row_weights, self.targets = sequences, values, row_weights, targets
         heads = list(network.new.parameters())
         trunk = [weight for weight in network.parameters() if weight.requires_grad and not any(weight is other for other in heads)]
         self.groups = [{"params": trunk, "base": RATE}, {"params": heads, "base": HEAD_RATE}]
         self.optimiser = torch.optim.AdamW(self.groups, lr=RATE, weight_decay=0.02)
-        self.weights = torch.cat([torch.full((OLD_HEADS,), OLD_WEIGHT), head_weights()])
-        self.taught = bool((~torch.isnan(targets[:, OLD_HEADS:])).any())
+        self.weights = torch.cat([torch.full((OLD_HEADS,), OLD_WEIGHT), head_weights(), torch.ones(1)])
 
     def passes(self, count, random):
         """Makes `count` passes over all texts and yields, after each, its number and mean loss."""
@@ -151,8 +124,9 @@ class Run:
 
     def step(self, group):
         logits = self.network(*map(torch.from_numpy, self.reader.pad([self.sequences[index] for index in group])))
-        loss = masked_loss(logits[:, OLD_HEADS:], self.values[group], self.row_weights[group], self.weights[OLD_HEADS:])
-        loss = loss * (LABELS_BESIDE_TEACHERS if self.taught else 1.0) + softened_loss(logits, self.targets[group], self.weights)
+        known = slice(OLD_HEADS, OLD_HEADS + len(HEADS))
+        loss = masked_loss(logits[:, known], self.values[group], self.row_weights[group], self.weights[known])
+        loss = loss * LABELS_BESIDE_TEACHERS + softened_loss(logits, self.targets[group], self.weights)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -160,34 +134,11 @@ class Run:
         return float(loss.detach())
 
 
-def extend(new, path):
-    """Gives the network in `path` the output `logits`: old heads, then new ones (a perceptron over the same features)."""
-    model = onnx.load(str(path))
-    graph = model.graph
-    features = [node for node in graph.node if node.op_type == "DynamicQuantizeLinear"][-1].input[0]
-    tensors = {"new.rise": new[1].weight.T, "new.rise.bias": new[1].bias, "new.fall": new[4].weight.T, "new.fall.bias": new[4].bias}
-    graph.initializer.extend(numpy_helper.from_array(value.detach().numpy().astype(np.float32), name) for name, value in tensors.items())
-    old = next(node for node in graph.node if node.op_type == "Sigmoid")
-    graph.node.remove(old)
-    graph.node.extend(
-        [
-            helper.make_node("Gemm", [features, "new.rise", "new.rise.bias"], ["new.risen"]),
-            helper.make_node("Relu", ["new.risen"], ["new.active"]),
-            helper.make_node("Gemm", ["new.active", "new.fall", "new.fall.bias"], ["new.logits"]),
-            helper.make_node("Concat", [old.input[0], "new.logits"], ["logits"], axis=1),
-        ]
-    )
-    del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["texts", OLD_HEADS + len(HEADS)]))
-    onnx.checker.check_model(model)
-    onnx.save(model, str(path))
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=pathlib.Path, required=True, help="folder with train/ and validation/")
     parser.add_argument("--first", required=True, help="NAME.int8.onnx and NAME.tokenizer.json without their endings")
-    parser.add_argument("--teacher", type=pathlib.Path, help="folder of a larger model with a head for each label")
+    parser.add_argument("--teacher", type=pathlib.Path, required=True, help="folder of a larger model with a head for each label and a first stage")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of the model")
     parser.add_argument("--passes", type=int, default=3, help="passes over all texts")
     parser.add_argument("--threads", type=int, default=2)
@@ -200,22 +151,19 @@ def main():
     shutil.copyfile(f"{arguments.first}.tokenizer.json", arguments.out / "tokenizer.json")
     source, reader = pathlib.Path(f"{arguments.first}.int8.onnx"), Reader(arguments.out / "tokenizer.json", TOKENS, PADDING)
     pool = Pool(arguments.data, SOURCES)
-    texts, values, weights = drawn(pool, random)
+    texts, values, weights, own = drawn(pool, random)
     print(f"{len(texts)} texts of {len(pool.rows)} lines", flush=True)
-    network, sequences = convolutions.read(source, len(HEADS)), [reader.ids(text) for text in texts]
+    network, sequences = convolutions.read(source, len(NEW_HEADS)), [reader.ids(text) for text in texts]
     targets = torch.from_numpy(logits_of(network, reader, sequences, PADDED_TOKENS))
-    targets[:, OLD_HEADS:] = taught(arguments.teacher, texts, arguments.threads) if arguments.teacher else torch.nan
+    targets[:, OLD_HEADS:] = taught(Whole(arguments.teacher), texts, own, arguments.threads)
     run = Run(network, reader, sequences, torch.from_numpy(values), torch.from_numpy(weights), targets)
     validation = Validation(arguments.data, reader)
     began = time.monotonic()
     for number, loss in run.passes(arguments.passes, random):
         found = validation.measure(lambda sequences: logits_of(run.average, reader, sequences, PADDED_TOKENS)[:, OLD_HEADS:])
         print(f"pass {number}, {(time.monotonic() - began) / 60:.0f} minutes, loss {loss:.4f}: {shown(found)}", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        trained = pathlib.Path(folder) / "trained.onnx"
-        convolutions.write(run.average, source, trained)
-        as_products(trained, arguments.out / "model.onnx")
-    extend(run.average.new, arguments.out / "model.onnx")
+    sample = random.choice(len(sequences), QUANTISE_TEXTS, replace=False)
+    convolutions.write(run.average, arguments.out / "model.onnx", [sequences[index] for index in sample])
     session = Session(arguments.out / "model.onnx", arguments.threads)
     print("int8", shown(validation.measure(lambda sequences: session.logits_of(sequences)[:, OLD_HEADS:])), flush=True)
 

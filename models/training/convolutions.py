@@ -1,5 +1,5 @@
 """The convolutional network in plain torch: the multilingual Universal Sentence Encoder v3 (Yang and others, 2020) with heads of its own, read
-from the ONNX file of the first convolutional model and written back into it.
+from the ONNX file of the first convolutional model and written as a graph with int8 products.
 
 Embeddings of the pieces; three branches of two convolutions each (over 2, 3 and 5 pieces) with residual connections; sentence vector (512) from
 the sum over the pieces through two residual blocks; beside it the maximum over the pieces (1,280). Embeddings keep their weights: they are most
@@ -9,12 +9,16 @@ of the file, and a few ten thousand comments hold too few of the pieces.
 import numpy as np
 import onnx
 import torch
-from onnx import numpy_helper
+from onnx import TensorProto, numpy_helper
 from torch import nn
 from torch.nn import functional
 
+from graph import Graph, seen
+
 FEATURES, WIDTH = 1792, 256
+POWER = 0.5  # by which the channels of the features are evened (graph.py)
 KERNELS = (2, 3, 5)
+VECTOR_LENGTH, LARGEST_SHARE, FAR = 8.0, 0.5, 10_000.0
 # Matrices that are int8 in the file, by their names there, and where each is here.
 MATRICES = {
     "onnx::MatMul_296": "branches",
@@ -79,10 +83,10 @@ class Convolutional(nn.Module):
         states = self.norm(torch.cat(parts, dim=2))
         count = present.sum(1, keepdim=True)
         summed = (states * present[:, :, None]).sum(1)
-        sentence = (summed @ self.sentence.weight.T + count * self.sentence.bias) / count.sqrt()
+        sentence = self.sentence(summed / count) * count.sqrt()
         vector = torch.tanh(self.second(torch.relu(self.first(sentence))))
-        vector = vector / vector.square().sum(1, keepdim=True).clamp(min=1e-12).sqrt() * 8.0
-        largest = (states + (present[:, :, None] - 1.0) * 10_000.0).amax(1) * 0.5
+        vector = vector / vector.square().sum(1, keepdim=True).clamp(min=1e-12).sqrt() * VECTOR_LENGTH
+        largest = (states + (present[:, :, None] - 1.0) * FAR).amax(1) * LARGEST_SHARE
         return torch.cat([vector, largest], dim=1)
 
     def forward(self, ids, mask):
@@ -106,16 +110,72 @@ def read(path, heads):
     return network
 
 
-def write(network, source, path):
-    """Writes the weights of `network`, all but its new heads, into a copy of the ONNX file `source`: matrices as signed int8 per output channel."""
-    model, state = onnx.load(str(source)), {name: value.detach().numpy() for name, value in network.state_dict().items()}
-    new = {name: state[place] for name, place in PLAIN.items()}
-    for name, place in MATRICES.items():
-        matrix = state[f"{place}.weight"].T
-        scale = np.abs(matrix).max(axis=0) / 127.0 + 1e-12
-        new |= {f"{name}_quantized": np.round(matrix / scale).astype(np.int8), f"{name}_scale": scale, f"{name}_zero_point": np.zeros(len(scale), np.int8)}
-    for array in model.graph.initializer:
-        if array.name in new:
-            kind = numpy_helper.to_array(array).dtype
-            array.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(new[array.name], dtype=kind), array.name))
-    onnx.save(model, str(path))
+def windows(graph, codes, zero, name, kernel):
+    """For each token the `kernel` tokens around it, beside each other: [texts, tokens, kernel * channels], of codes [texts, tokens, channels]."""
+    axis = graph.array("tokens.axis", np.array([1]))
+    around = graph.array(f"around.{kernel}", np.array([0, (kernel - 1) // 2, 0, 0, kernel // 2, 0]))
+    padded = graph.node("Pad", [codes, around, zero], f"{name}.padded")
+    parts = []
+    for place in range(kernel):
+        end = place + 1 - kernel or np.iinfo(np.int64).max
+        ends = graph.array(f"from.{place}", np.array([place])), graph.array(f"to.{kernel}.{place}", np.array([end]))
+        parts.append(graph.node("Slice", [padded, *ends, axis], f"{name}.part.{place}"))
+    return graph.node("Concat", parts, f"{name}.windows", axis=2)
+
+
+def write(network, path, sequences):
+    """Writes `network` with int8 products (graph.py); its embeddings, one scale and zero for all as they came, and the last matrix of its new heads,
+    which is small, in fp32. `sequences`: token ids of some hundred texts."""
+    state = {name: value.detach().numpy() for name, value in network.state_dict().items()}
+    graph = Graph(seen(network, sequences))
+
+    def product(states, module, power=0.0):
+        return graph.product(graph.quantised(states, module, power), module, state[f"{module}.weight"].T, state.get(f"{module}.bias"))
+
+    def norm(states, module):
+        return graph.norm(states, module, state[f"{module}.weight"], state[f"{module}.bias"], getattr(network, module).eps)
+
+    def number(name, value):
+        return graph.array(name, np.float32(value))
+
+    def block(states, module):
+        risen = graph.node("Relu", [product(states, f"{module}.rise")], f"{module}.risen")
+        return graph.node("Add", [product(states, f"{module}.past"), product(risen, f"{module}.fall")], module)
+
+    tokens, last = graph.array("tokens.axis", np.array([1])), graph.array("last.axis", np.array([2]))
+    present = graph.node("Unsqueeze", [graph.node("Cast", ["mask"], "present", to=TensorProto.FLOAT), last], "present.column")
+    table = state["embeddings.weight"]
+    scale, zero = (table.max() - table.min()) / 255, -np.round(table.min() * 255 / (table.max() - table.min()))
+    graph.array("embeddings.codes", np.clip(np.round(table / scale) + zero, 0, 255).astype(np.uint8))
+    rows = graph.node("Gather", ["embeddings.codes", "ids"], "embeddings.rows")
+    embedded = graph.node("DequantizeLinear", [rows, number("embeddings.scale", scale), graph.array("embeddings.zero", np.uint8(zero))], "embedded")
+    split = graph.array("split", np.array([256, 256, 256]))
+    names = [f"branch.{branch}" for branch in range(len(KERNELS))]
+    graph.nodes.append(onnx.helper.make_node("Split", [norm(product(embedded, "branches"), "branches_norm"), split], names, name="split.branches", axis=2))
+    parts = [embedded]
+    for branch, states in enumerate(names):
+        for place in (2 * branch, 2 * branch + 1):
+            module, kernel = f"convolutions.{place}", KERNELS[branch]
+            states = graph.node("Mul", [states, present], f"{module}.present")
+            codes = graph.quantised(states, module)
+            around = codes._replace(codes=windows(graph, codes.codes, codes.zero, module, kernel))
+            matrix = state[f"{module}.weight"].transpose(2, 1, 0).reshape(-1, 256)
+            active = graph.node("Relu", [graph.product(around, module, matrix, state[f"{module}.bias"])], f"{module}.active")
+            states = graph.node("Add", [active, states], f"{module}.states")
+        parts.append(states)
+    states = norm(graph.node("Concat", parts, "parts", axis=2), "norm")
+    count = graph.node("ReduceSum", [present, tokens], "count", keepdims=0)
+    summed = graph.node("ReduceSum", [graph.node("Mul", [states, present], "kept"), tokens], "summed", keepdims=0)
+    sentence = product(graph.node("Div", [summed, count], "mean"), "sentence")
+    sentence = graph.node("Mul", [sentence, graph.node("Sqrt", [count], "count.root")], "sentence.scaled")
+    vector = graph.node("Tanh", [block(graph.node("Relu", [block(sentence, "first")], "first.active"), "second")], "vector")
+    length = graph.node("ReduceL2", [vector], "length", axes=[1], keepdims=1)
+    vector = graph.node("Mul", [graph.node("Div", [vector, length], "direction"), number("vector.length", VECTOR_LENGTH)], "vector.scaled")
+    absent = graph.node("Mul", [graph.node("Sub", [present, number("one", 1.0)], "absent"), number("far", FAR)], "absent.far")
+    largest = graph.node("ReduceMax", [graph.node("Add", [states, absent], "near")], "largest", axes=[1], keepdims=0)
+    largest = graph.node("Mul", [largest, number("largest.share", LARGEST_SHARE)], "largest.scaled")
+    features = graph.node("Concat", [vector, largest], "features", axis=1)
+    risen = graph.node("Relu", [product(features, "new.1", POWER)], "new.active")
+    new = graph.node("Gemm", [risen, graph.array("new.4.weight", state["new.4.weight"]), graph.array("new.4.bias", state["new.4.bias"])], "new.logits", transB=1)
+    graph.node("Concat", [product(features, "old", POWER), new], "logits", axis=1)
+    graph.save(path, len(state["old.bias"]) + len(state["new.4.bias"]))

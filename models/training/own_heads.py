@@ -30,8 +30,8 @@ GAIN = 0.005
 SHARES = (0.0, 0.25, 0.5, 1.0, 2.0)
 CHOOSING_SETS = ("toxifrench", "hateday_fr", "museum_ministry")
 IDENTITY_FILES = (
-    "written_identity", "written_identity2", "written_identity3", "written_identity4", "written_counter", "written_origin_religion",
-    "written_sex_orientation_disability",
+    "written_identity", "written_identity2", "written_identity3", "written_identity4", "written_identity5", "written_counter",
+    "written_counter2", "written_origin_religion", "written_sex_orientation_disability",
 )  # fmt: skip
 METHOD = "each label: logistic regression over the heads about it, or over all where that ranks better, on French lines of train/ that the training keeps aside"
 HELD_OUT = "validation files for abusive; for the others five folds of the lines kept aside that keep twin sets together, and the acceptable validation comments"

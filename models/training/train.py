@@ -54,9 +54,10 @@ import quantise
 import samples
 import templates
 from encoder import OLD_TOXIC, Classifier, Shape, first_weights, load_first_model, load_first_weights
+from graph import Session
 from inputs import Reader, batches
 from measures import auc
-from mixing import HEADS, TOXIC, TRIMMED_LANGUAGES, Pool, is_held_out, read_lines, truth
+from mixing import HEADS, TOXIC, TRIMMED_LANGUAGES, Pool, is_held_out, needs_parent, read_lines, truth
 
 HEAD_WEIGHTS = {"abusive": 1.0, TOXIC: 1.0, "hate": 0.7, "threat": 0.7, "insult": 0.5}
 OTHER_WEIGHT, TARGET_WEIGHT = 0.3, 0.2
@@ -65,10 +66,27 @@ PARENT_KEPT = 0.5
 AVERAGE = 0.99
 TEMPERATURE = 2.0
 LABELS_BESIDE_TEACHERS = 0.3  # weight of the labels where there are teachers
-# Products in bfloat16 where the processor has them, twice as fast; weights, sums and losses stay in fp32. Elsewhere it is slower.
-BFLOAT16 = {"cpu": torch.cpu.get_capabilities().get("avx512_bf16", False), "cuda": True}
+PROBE = (512, 384, 1536)  # texts' pieces, and the sides of the widest matrix of a layer
 QUANTISE_TEXTS = 300
 CHUNK = 1536  # texts drawn together
+
+
+def is_faster_in_bfloat16(device):
+    """Whether products are made in bfloat16; weights, sums and losses stay in fp32. A processor may have the instructions and be slower with
+    them: it is tried."""
+    if device == "cuda":
+        return True
+    pieces, inputs, outputs = PROBE
+    times = {}
+    for kind in (torch.float32, torch.bfloat16):
+        states, matrix = torch.ones(pieces, inputs, dtype=kind), torch.ones(outputs, inputs, dtype=kind)
+        laps = []
+        for _ in range(20):
+            began = time.perf_counter()
+            torch.nn.functional.linear(states, matrix)
+            laps.append(time.perf_counter() - began)
+        times[kind] = min(laps)
+    return times[torch.bfloat16] < times[torch.float32]
 
 
 def head_weights():
@@ -103,7 +121,7 @@ class Stream:
         sequences, values, weights, own = [], [], [], []
         for index in self.pool.draw(self.random, CHUNK, french_only):
             row = self.pool.rows[index]
-            parent = row.get("parent") if self.random.random() < PARENT_KEPT else None
+            parent = row.get("parent") if needs_parent(row) or self.random.random() < PARENT_KEPT else None
             reader = self.reader if row.get("lang", "fr") in TRIMMED_LANGUAGES else self.foreign
             sequences.append(reader.ids(augmentation.augment(row["text"], self.random), parent))
             values.append(self.pool.truth[index])
@@ -198,6 +216,7 @@ class Run:
         torch.set_num_threads(arguments.threads)
         self.arguments, self.started = arguments, time.monotonic()
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.bfloat16 = is_faster_in_bfloat16(self.device)
         shape = Shape.read(arguments.base / "config.json")
         self.reader = Reader(arguments.base / "tokenizer.json", arguments.tokens, shape.padding)
         self.outputs = [*HEADS, OLD_TOXIC] if arguments.first_model else HEADS
@@ -266,7 +285,7 @@ class Run:
         """Logits of a network for the samples of a part at the indices `chosen`: float32, [samples, outputs]."""
         found = torch.zeros((len(part), len(self.outputs)), device=self.device)
         model.eval()
-        with torch.no_grad(), torch.autocast(self.device, torch.bfloat16, enabled=BFLOAT16[self.device]):
+        with torch.no_grad(), torch.autocast(self.device, torch.bfloat16, enabled=self.bfloat16):
             for group in part.groups(chosen, 4 * self.arguments.padded_tokens):
                 ids, mask, _, _ = part.batch(group)
                 found[torch.from_numpy(group).to(self.device)] = model(ids, mask).float()
@@ -287,7 +306,7 @@ class Run:
         for group in self.optimiser.param_groups:
             group["lr"] = group["base"] * rise * max(0.03, 1 - self.arguments.decay * progress)
         self.model.train()
-        with torch.autocast(self.device, torch.bfloat16, enabled=BFLOAT16[self.device]):
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.bfloat16):
             logits = self.model(ids, mask)
         logits, known = logits.float(), len(HEADS)
         loss = masked_loss(logits[:, :known], values, row_weights, self.weights[:known])
@@ -398,9 +417,9 @@ def main():
     plain = quantise.export(model, arguments.work / "fp32.onnx")
     random = np.random.default_rng(arguments.seed)
     texts = [run.pool.rows[index]["text"] for index in run.pool.draw(random, QUANTISE_TEXTS, True)]
-    quantise.to_int8(plain, arguments.out / "model.onnx", [run.reader.ids(text) for text in texts])
+    quantise.to_int8(model, arguments.out / "model.onnx", [run.reader.ids(text) for text in texts])
     for kind, path in (("fp32", plain), ("int8", arguments.out / "model.onnx")):
-        session = quantise.Session(path, arguments.threads)
+        session = Session(path, arguments.threads)
         print(kind, shown(run.validation.measure(session.logits_of)), flush=True)
 
 

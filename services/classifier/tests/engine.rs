@@ -118,14 +118,14 @@ fn what_the_first_stage_lets_go_is_kept_and_drawn_for_the_audit() -> Outcome {
 fn explanations_name_the_words_and_cost_little() -> Outcome {
     let engine = engine()?;
     let mut texts = vec![
-        "Quelle visite, le guide est un connard".to_owned(),
+        "Votre guide est un vrai connard".to_owned(),
         "Merci !".to_owned(),
         "connard ".repeat(1 << 17),
         "🤡".repeat(1 << 18),
         format!(
-            "{} Le guide est un connard. {}",
-            "Une belle visite. ".repeat(20),
-            "Une belle visite. ".repeat(20)
+            "{} Votre guide est un vrai connard. {}",
+            "La visite dure une heure. ".repeat(15),
+            "La visite dure une heure. ".repeat(15)
         ),
     ];
     texts.push(texts[0].replace(' ', "  \u{200b} "));
@@ -258,7 +258,7 @@ fn a_verdict_has_every_field_of_the_contract() -> Outcome {
             .as_f64()
             .is_some_and(|probability| probability > 0.0)
     );
-    assert!(verdict["model"].as_str().is_some_and(|model| model.starts_with("abuse-fr-use@4+")));
+    assert!(verdict["model"].as_str().is_some_and(|model| model.starts_with("abuse-fr-use@5+")));
     Ok(())
 }
 

@@ -2,8 +2,8 @@
 
 use crate::manifest::Batching;
 
-/// A batch has at most this many times the tokens of its texts, in quarters: reading more padding takes longer than one text more alone.
-const PADDED_QUARTERS: usize = 5;
+/// What reading one text more in a batch saves, in tokens: more padding than that takes longer than reading it in a batch of its own.
+const SAVED_TOKENS: usize = 5;
 
 /// Indices of texts to run together, every index once: the oldest text that is left, and its nearest neighbours in length, up to
 /// the limits and as long as little is padding. Batching in order of arrival pads more than it gains.
@@ -38,7 +38,7 @@ pub fn plan(lengths: &[usize], limits: Batching) -> Vec<Vec<usize>> {
             let longest = lengths[by_length[high - 1]].max(next);
             let padded = longest * (high - low + 1);
             tokens += next;
-            if padded > limits.padded_tokens_max || 4 * padded > PADDED_QUARTERS * tokens {
+            if padded > limits.padded_tokens_max || padded > tokens + SAVED_TOKENS * (high - low) {
                 break;
             }
             if take_below { low -= 1 } else { high += 1 }
