@@ -123,6 +123,25 @@ def windows(graph, codes, zero, name, kernel):
     return graph.node("Concat", parts, f"{name}.windows", axis=2)
 
 
+def convolved(graph, state, embedded, branches, present):
+    """What `Convolutional.features` does between the embeddings and the norm of all parts: [texts, tokens, 1280]."""
+    split = graph.array("split", np.array([256, 256, 256]))
+    names = [f"branch.{branch}" for branch in range(len(KERNELS))]
+    graph.nodes.append(onnx.helper.make_node("Split", [branches, split], names, name="split.branches", axis=2))
+    parts = [embedded]
+    for branch, states in enumerate(names):
+        for place in (2 * branch, 2 * branch + 1):
+            module, kernel = f"convolutions.{place}", KERNELS[branch]
+            states = graph.node("Mul", [states, present], f"{module}.present")
+            codes = graph.quantised(states, module)
+            around = codes._replace(codes=windows(graph, codes.codes, codes.zero, module, kernel))
+            matrix = state[f"{module}.weight"].transpose(2, 1, 0).reshape(-1, 256)
+            active = graph.node("Relu", [graph.product(around, module, matrix, state[f"{module}.bias"])], f"{module}.active")
+            states = graph.node("Add", [active, states], f"{module}.states")
+        parts.append(states)
+    return graph.node("Concat", parts, "parts", axis=2)
+
+
 def write(network, path, sequences):
     """Writes `network` with int8 products (graph.py); its embeddings, one scale and zero for all as they came, and the last matrix of its new heads,
     which is small, in fp32. `sequences`: token ids of some hundred texts."""
@@ -144,26 +163,9 @@ def write(network, path, sequences):
 
     tokens, last = graph.array("tokens.axis", np.array([1])), graph.array("last.axis", np.array([2]))
     present = graph.node("Unsqueeze", [graph.node("Cast", ["mask"], "present", to=TensorProto.FLOAT), last], "present.column")
-    table = state["embeddings.weight"]
-    scale, zero = (table.max() - table.min()) / 255, -np.round(table.min() * 255 / (table.max() - table.min()))
-    graph.array("embeddings.codes", np.clip(np.round(table / scale) + zero, 0, 255).astype(np.uint8))
-    rows = graph.node("Gather", ["embeddings.codes", "ids"], "embeddings.rows")
-    embedded = graph.node("DequantizeLinear", [rows, number("embeddings.scale", scale), graph.array("embeddings.zero", np.uint8(zero))], "embedded")
-    split = graph.array("split", np.array([256, 256, 256]))
-    names = [f"branch.{branch}" for branch in range(len(KERNELS))]
-    graph.nodes.append(onnx.helper.make_node("Split", [norm(product(embedded, "branches"), "branches_norm"), split], names, name="split.branches", axis=2))
-    parts = [embedded]
-    for branch, states in enumerate(names):
-        for place in (2 * branch, 2 * branch + 1):
-            module, kernel = f"convolutions.{place}", KERNELS[branch]
-            states = graph.node("Mul", [states, present], f"{module}.present")
-            codes = graph.quantised(states, module)
-            around = codes._replace(codes=windows(graph, codes.codes, codes.zero, module, kernel))
-            matrix = state[f"{module}.weight"].transpose(2, 1, 0).reshape(-1, 256)
-            active = graph.node("Relu", [graph.product(around, module, matrix, state[f"{module}.bias"])], f"{module}.active")
-            states = graph.node("Add", [active, states], f"{module}.states")
-        parts.append(states)
-    states = norm(graph.node("Concat", parts, "parts", axis=2), "norm")
+    embedded = graph.rows("embeddings", state["embeddings.weight"])
+    branches = norm(product(embedded, "branches"), "branches_norm")
+    states = norm(convolved(graph, state, embedded, branches, present), "norm")
     count = graph.node("ReduceSum", [present, tokens], "count", keepdims=0)
     summed = graph.node("ReduceSum", [graph.node("Mul", [states, present], "kept"), tokens], "summed", keepdims=0)
     sentence = product(graph.node("Div", [summed, count], "mean"), "sentence")

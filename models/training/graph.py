@@ -71,6 +71,14 @@ class Graph:
         self.nodes.append(helper.make_node(kind, inputs, [output], name=output, domain=domain, **attributes))
         return output
 
+    def rows(self, module, table):
+        """Rows of `table` (float, [pieces, channels]) by their ids, kept as int8 with one scale and zero for all: float32, [texts, tokens, channels]."""
+        scale = (table.max() - table.min()) / CODES
+        zero = np.uint8(np.round(-table.min() / scale))
+        codes = self.array(f"{module}.codes", np.clip(np.round(table / scale) + zero, 0, CODES).astype(np.uint8))
+        names = self.array(f"{module}.scale", np.float32(scale)), self.array(f"{module}.zero", zero)
+        return self.node("DequantizeLinear", [self.node("Gather", [codes, "ids"], f"{module}.rows"), *names], module)
+
     def quantised(self, states, module, power=0.0):
         """`states`, the input of `module`, as int8, channels evened by `power` of their largest value before: 0 leaves them as they are."""
         low, high = self.ranges[module]

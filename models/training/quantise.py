@@ -36,13 +36,8 @@ def export(model, path):
 
 
 def embedded(graph, state):
-    """Rows of the int8 embeddings, one scale and zero for all, with the positions: [texts, tokens, hidden]."""
-    words = state["words.weight"]
-    scale = (words.max() - words.min()) / 255
-    zero = np.uint8(round(-words.min() / scale))
-    graph.array("words.codes", np.clip(np.round(words / scale) + zero, 0, 255).astype(np.uint8))
-    rows = graph.node("Gather", ["words.codes", "ids"], "words.rows")
-    rows = graph.node("DequantizeLinear", [rows, graph.array("words.scale", np.float32(scale)), graph.array("words.zero", zero)], "words")
+    """Embeddings of the pieces and of their positions: [texts, tokens, hidden]."""
+    rows = graph.rows("words", state["words.weight"])
     graph.array("positions", state["positions.weight"] + state["kind"])
     tokens = graph.node("Shape", ["ids"], "tokens", start=1, end=2)
     start = graph.array("start", np.array([0]))
