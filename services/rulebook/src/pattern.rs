@@ -124,7 +124,11 @@ fn after_repetition(pattern: &str) -> &str {
         Some(inside) => inside.split_once('}').map_or(pattern, |(_, after)| after),
         None => pattern.strip_prefix(['?', '*', '+']).unwrap_or(pattern),
     };
-    if after.len() < pattern.len() { after.strip_prefix('?').unwrap_or(after) } else { pattern }
+    if after.len() < pattern.len() {
+        after.strip_prefix('?').unwrap_or(after)
+    } else {
+        pattern
+    }
 }
 
 /// Classes of classes grow fast.

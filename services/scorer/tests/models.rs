@@ -191,9 +191,9 @@ fn a_network_that_does_not_fit_its_manifest_is_refused() -> Result<(), Box<dyn s
         ("ids = \"ids\"", "ids = \"tokens\"", "no input `tokens`; it has: ids, mask"),
         ("name = \"logits\"", "name = \"probs\"", "no output `probs`; it has: logits"),
         (
-            "\"target-political\", \"toxic\"]",
-            "\"target-political\", \"toxic\", \"extra\"]",
-            "35 columns, the manifest names 36 heads",
+            "\"toxic\", \"flagged\"]",
+            "\"toxic\", \"flagged\", \"extra\"]",
+            "36 columns, the manifest names 37 heads",
         ),
     ];
     for (from, to, words) in changes {

@@ -85,7 +85,7 @@ fn manifests_that_cannot_be_right_are_refused() -> std::io::Result<()> {
             "[thresholds.firm]\nabusive = { review = 7.",
             "thresholds.firm.abusive",
         ),
-        ("texts_max = 1,", "texts_max = 0,", "texts_max must be at least 1"),
+        ("texts_max = 8,", "texts_max = 0,", "texts_max must be at least 1"),
         (
             "[drift.labels.hate]",
             "[drift.labels.terror-apology]",
@@ -200,7 +200,7 @@ fn a_first_stage_that_is_not_the_one_is_refused() -> std::io::Result<()> {
             "network_sha256 = \"0",
             "another one than this model was fitted with",
         ),
-        ("{ \"old:toxic\" = ", "{ \"other\" = ", "`other` is no head of the first stage"),
+        ("{ \"flagged\" = ", "{ \"other\" = ", "`other` is no head of the first stage"),
         (
             "\"first:old:toxic\"",
             "\"first:other\"",
