@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
 """Fits when the first stage of a model lets a comment go, and writes it into the manifest.
 
-    ../venv/bin/python models/training/cascade.py --data ../shared/data --model models/abuse-fr-NAME
+    ../venv/bin/python models/training/cascade.py --data ../shared/data --model models/abuse-fr-NAME --vigie target/release/vigie
 
-Run it after calibrate.py and before drift.py, for a model whose manifest names a first stage. A logistic regression over some logits of
-the first stage learns which comments the whole model would send to a person at its most careful level: lines kept aside and validation
-files, in ten folds that keep twin sets together. Its head `flagged` learnt that itself from seven times as many texts; over all heads the
-regression lets fewer go at the same loss. The cut is the highest value below which at most a share of the comments lie that
-the whole model rightly finds at level *balanced* (abusive, distress or spam by their labels), by values they got from folds that did not
-hold them: LOST_MAX of the real ones and of those that are urgent, HARD_LOST_MAX of those written for this project, which hold far more veiled
-abuse than a page does. The urgent ones weigh more in the fit: without that, one found distress in five would have been let go. A comment
-that is let go gets a score for `abusive` alone, from a line fitted to what the whole model says.
+Run it after calibrate.py and before drift.py, for a model whose manifest names a first stage. A logistic regression over some logits of the first
+stage learns which comments the whole model would send to a person at its most careful level: lines kept aside and validation files, in ten
+folds that keep twin sets together. Its head `flagged` learnt that itself from seven times as many texts; over all heads the regression lets
+fewer go at the same loss. Only what could be let go is learnt from and counts as lost: the classifier never lets go what a rule finds or what
+answers another comment. --vigie says what the rules of this repository find; a deployment that takes rules out loses more than the tables say,
+and fits the cut anew.
+
+The cut is the highest value below which at most a share of the comments lie that the whole model rightly finds at level *balanced*
+(abusive, distress or spam by their labels), by values they got from folds that did not hold them: LOST_MAX of the real ones and of those
+that are urgent, HARD_LOST_MAX of those written for this project, which hold far more veiled abuse than a page does. The urgent ones weigh
+more in the fit: without that, one found distress in five would have been let go. A comment that is let go gets a score for `abusive` alone,
+from a line fitted to what the whole model says.
 
 It prints, as tables for the card (part `first stage`), what is lost of what the whole model rightly finds, the exact paired test (McNemar)
 of the comments rightly judged with and without the first stage, and which acceptable comments are let go, with Wilson intervals.
@@ -19,6 +23,8 @@ of the comments rightly judged with and without the first stage, and which accep
 import argparse
 import json
 import pathlib
+import subprocess
+import tempfile
 import tomllib
 
 import numpy as np
@@ -37,6 +43,7 @@ READ_HEADS = ("flagged", "abusive", "toxic", "distress", "threat")
 LOST_MAX, HARD_LOST_MAX = 0.004, 0.01
 FOUND_WEIGHT = 3.0
 URGENT_WEIGHTS = {"threat": 4.0, "doxxing": 4.0, "harassment": 4.0, "terror_apology": 4.0, "distress": 20.0}  # besides, by key of the label
+ANY_MODEL = "models/abuse-fr-use"
 LOGIT_MAX = 9.2  # a score of .0001
 FOLDS = 10
 BEGIN = "# When the first stage lets a comment go: written by models/training/cascade.py."
@@ -83,6 +90,18 @@ def line(values, logits):
     return float(slope), float(bias)
 
 
+def found_by_rules(vigie, rows):
+    """Whether a rule finds something in each row: bool, [rows]. Asks `vigie classify` with the first models, whose scores are not used."""
+    lines = "".join(json.dumps({"text": row["text"]}) + "\n" for row in rows)
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as config:
+        config.write(f'[classifier]\nmodel = "{ANY_MODEL}"\n')
+        config.flush()
+        verdicts = subprocess.run([vigie, "classify", "--config", config.name], input=lines, capture_output=True, text=True, check=False)
+    if verdicts.returncode:
+        raise SystemExit(f"{vigie} classify failed: {verdicts.stderr}")
+    return np.array([bool(json.loads(verdict)["rules"]) for verdict in verdicts.stdout.splitlines()])
+
+
 def share(hits, count):
     low, high = wilson(hits, count)
     return f"{hits} of {count}, {hits / max(count, 1):.2%} ({low:.2%}–{high:.2%})"
@@ -107,6 +126,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=pathlib.Path, required=True, help="folder with train/ and validation/")
     parser.add_argument("--model", type=pathlib.Path, required=True, help="folder of the model, calibrated")
+    parser.add_argument("--vigie", required=True, help="the program, run in the root of the repository")
     arguments = parser.parse_args()
     whole = Whole(arguments.model)
     train = arguments.data / "train"
@@ -122,19 +142,21 @@ def main():
     careful, balanced = (whole.margin(labels, level) >= 0 for level in ("careful", "balanced"))
     urgent = np.array([max((weight for key, weight in URGENT_WEIGHTS.items() if row["labels"].get(key) == 1), default=1.0) for row in rows])
     weights = np.where(balanced, FOUND_WEIGHT * urgent, 1.0)
+    may_go = ~found_by_rules(arguments.vigie, rows) & np.array([not row.get("parent") for row in rows])
     values = np.zeros(len(rows))
     for learnt, tested in GroupKFold(FOLDS).split(first, careful, groups):
+        learnt = learnt[may_go[learnt]]
         weight, bias = fit(first[learnt], careful[learnt], weights[learnt])
         values[tested] = first[tested] @ weight + bias
     wanted = np.array([any(row["labels"].get(key) == 1 for key in ("toxic", "distress", "spam")) for row in rows])
     written = np.array([file.startswith("written_") for file in files])
     lowest = []
     for part, lost_max in ((~written, LOST_MAX), (written, HARD_LOST_MAX), (urgent > 1, LOST_MAX)):
-        found = np.sort(values[balanced & wanted & part])
-        lowest.append(found[int(lost_max * len(found))])
+        found = balanced & wanted & part
+        lowest.append(np.sort(values[found & may_go])[int(lost_max * found.sum())])
     cut = float(np.floor(min(lowest) * 1e4) / 1e4)
-    fitted = fit(first, careful, weights)
-    gone = values < cut
+    fitted = fit(first[may_go], careful[may_go], weights[may_go])
+    gone = (values < cut) & may_go
     validation = np.arange(len(rows)) < len(corpora[0].rows)
     parts = [("validation files", validation), ("real comments", ~written), ("written for this project", written), ("urgent", urgent > 1)]
     tables = ["| comments | rightly found, then let go | false alarms spared | exact paired test |", "|---|---|---|---|"]

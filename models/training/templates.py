@@ -37,12 +37,18 @@ COUNTER = [
     "Ceux qui insultent {p} ici devraient avoir honte", "Personne ne devrait entendre que {p} sont {c}", "Mon grand-père entendait déjà que {p} étaient {c}. Rien n'a changé.",
     "Je ne laisserai personne dire que {p} sont {c}", "« {P} sont {c} » : voilà ce que mon fils entend à l'école", "Il est faux que {p} soient {c}, lisez un livre",
     "La haine contre {p} n'est pas une opinion, c'est un délit", "Qui ose encore croire que {p} sont {c} en 2026 ?", "Je n'ai jamais dit que je détestais {p}, au contraire",
+    "Je ne pense pas une seconde que {p} soient {c}", "Personne de sérieux ne croit que {p} sont {c}", "Être {s} ne rend personne inférieur", "{P} ne sont ni {c} ni {d}, fin du débat",
+    "Être {s} n'est ni une tare ni une faute", "{P} ne méritent pas qu'on leur parle ainsi", "Rien ne permet de dire que {p} sont {c}", "{P} n'ont jamais été {c}, arrêtez",
+    "Je refuse qu'on dise ici que {p} sont {c}", "Ce que vous écrivez sur {p} tombe sous le coup de la loi", "Vos mots sur {p} me donnent la nausée, retirez-les",
+    "Contrairement à ce que racontent certains, {p} ne sont pas {c}", "On peut être {s} sans que cela regarde quiconque", "Cessez de cracher sur {p} à chaque publication",
 ]  # fmt: skip
 HATEFUL = [
     "{P} sont tous {c}", "Dehors {p}, on est chez nous", "Encore {p}... ils sont {c}, point", "Je ne supporte pas {p}, ils me dégoûtent",
     "Un musée pour {p} ? Ces gens-là sont {c}", "Si t'es {s}, dégage de ce pays", "{P} n'ont rien à faire ici, qu'on les renvoie", "On sait tous que {p} sont {c}",
     "Le problème c'est {p}, il faut s'en débarrasser", "J'ai rien contre {p} mais ils sont {c}", "{P} valent moins que mon chien", "Ras le bol de payer pour {p}, tous {c}",
     "Normal qu'il comprenne rien, il est {s}", "Plus je vois {p}, plus ça me donne envie de vomir", "Faudrait interdire l'entrée à {p}", "Sale {s}, t'as rien à faire là",
+    "{P} ne sont pas des gens comme nous", "{P} ne changeront jamais, ils sont {c}", "Je ne laisserai jamais ma fille sortir avec un {s}", "{P} ne sont pas seulement {c}, ils sont {d}",
+    "Personne ne veut de {p} dans son quartier", "Qu'on ne me dise pas que {p} ne sont pas {c}", "{P} ne savent faire que du mal", "Aucun de {p} ne devrait avoir le droit de vote",
 ]  # fmt: skip
 CONTEMPT = ["des parasites", "des voleurs", "des sous-hommes", "des dégénérés", "des menteurs", "dangereux", "inférieurs", "des rats", "la honte du pays", "des malades", "une plaie", "des assistés"]
 ORDINARY = [
@@ -62,9 +68,9 @@ ABUSE = ("hate", "threat", "incitement", "denial", "terror-apology", "doxxing", 
 
 def fill(frame, group, random):
     plural, single, _ = group
-    contempt = str(random.choice(CONTEMPT))
-    text = frame.format(p=plural, P=plural[0].upper() + plural[1:], s=single, c=contempt)
-    for full, short in ((" de les ", " des "), (" à les ", " aux ")):
+    contempt, more = random.choice(CONTEMPT, 2, replace=False)
+    text = frame.format(p=plural, P=plural[0].upper() + plural[1:], s=single, c=contempt, d=more)
+    for full, short in ((" de les ", " des "), (" à les ", " aux "), (" ni des ", " ni ")):
         text = text.replace(full, short)
     return text
 

@@ -25,6 +25,14 @@ use vigie_scorer::testing;
 const BATCH: usize = 32;
 /// Longer comments come once.
 const REPEATED_BYTES_MAX: usize = 30;
+/// Under each of them stand so many comments in a row. A short one that the first stage does not let go is read with it.
+const UNDER_A_POST: usize = 200;
+const POSTS: [&str; 4] = [
+    "🎨 Ouverture ce samedi de l'exposition « Lumières du Nord » : 80 toiles, dont douze jamais montrées en France. Réservation en ligne conseillée.",
+    "La ministre présente aujourd'hui le plan pour l'hôpital public : 15 000 recrutements sur cinq ans et des gardes mieux payées.",
+    "Un agent de police a été blessé cette nuit à Lyon. Tout notre soutien à sa famille et à ses collègues.",
+    "Rentrée scolaire : ce qui change pour les élèves, les familles et les enseignants. Toutes les réponses sur notre site.",
+];
 const INSULT: &str = "Quel connard, ce vigile";
 
 fn page(page: corpus::Page) -> Vec<Comment> {
@@ -34,7 +42,13 @@ fn page(page: corpus::Page) -> Vec<Comment> {
         0..=REPEATED_BYTES_MAX => sample_comment(&text),
         _ => sample_comment(&format!("{text} {number}")),
     };
-    corpus::comments(&root, &rulebook, page).into_iter().enumerate().map(once).collect()
+    let mut comments: Vec<Comment> = corpus::comments(&root, &rulebook, page).into_iter().enumerate().map(once).collect();
+    for (run, post) in comments.chunks_mut(UNDER_A_POST).zip(POSTS.iter().cycle()) {
+        for comment in run {
+            comment.context.post_text = Some((*post).to_owned());
+        }
+    }
+    comments
 }
 
 fn judge(criterion: &mut Criterion) {

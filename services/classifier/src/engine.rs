@@ -67,13 +67,7 @@ impl Engine {
     pub fn judge(&self, comments: Vec<Comment>, policy: impl Fn(&AccountId) -> Arc<Policy>) -> Result<Vec<Verdict>, ScorerError> {
         let rulebook = self.rulebook();
         let living: Vec<&Comment> = comments.iter().filter(|comment| comment.deleted.is_none()).collect();
-        let inputs: Vec<Input<'_>> = living
-            .iter()
-            .map(|comment| Input {
-                text: &comment.text,
-                parent: comment.context.parent_text.as_deref(),
-            })
-            .collect();
+        let inputs: Vec<Input<'_>> = living.iter().copied().map(Input::of).collect();
         let read: Vec<(Option<&'static str>, Vec<RuleHit>)> = living.iter().map(|comment| read(comment, &rulebook)).collect();
         // What a rule finds is never let go: whether the model agrees is a question to the network.
         let cascade = |place: usize| if read[place].1.is_empty() { self.cascade } else { Cascade::Off };
@@ -127,14 +121,9 @@ impl Engine {
         let Some(whole) = verdict.scores.get(label) else {
             return Ok(None);
         };
+        let input = Input::of(&verdict.comment);
         let words = explain::explain(&verdict.comment.text, whole, |texts| {
-            let inputs: Vec<Input<'_>> = texts
-                .iter()
-                .map(|text| Input {
-                    text,
-                    parent: verdict.comment.context.parent_text.as_deref(),
-                })
-                .collect();
+            let inputs: Vec<Input<'_>> = texts.iter().map(|text| input.with_text(text)).collect();
             let scores = self.scorer.score(&inputs)?;
             Ok(scores.iter().map(|scores| scores.get(label).unwrap_or(0.0)).collect())
         })?;

@@ -37,7 +37,7 @@ fn score(criterion: &mut Criterion) {
                     bencher.iter_batched(
                         || fresh(&mut round),
                         |texts| {
-                            let inputs: Vec<Input<'_>> = texts.iter().map(|text| Input { text, parent: None }).collect();
+                            let inputs: Vec<Input<'_>> = texts.iter().map(|text| Input::alone(text)).collect();
                             black_box(scorer.judge(&inputs, |_| cascade).expect("the model scores"));
                         },
                         BatchSize::SmallInput,

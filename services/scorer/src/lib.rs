@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use vigie_domain::policy::{Caution, Threshold};
-use vigie_domain::{ScoreLabel, Scores};
+use vigie_domain::{Comment, ScoreLabel, Scores};
 
 pub use error::ScorerError;
 pub use manifest::{Bundle, Manifest};
@@ -37,13 +37,64 @@ use first::Gate;
 use reader::Reader;
 use recent::Recent;
 
+/// Comments of at most so many words may mean nothing without the post they stand under (« j'y serai »); `mixing.needs_parent` draws the same
+/// line in training.
+const SHORT_WORDS: usize = 5;
+
 /// What is scored.
 #[derive(Debug, Clone, Copy)]
 pub struct Input<'a> {
     /// The comment.
     pub text: &'a str,
-    /// What it answers: read by models whose manifest says `context = true`.
+    /// The comment that it answers: read by models whose manifest says `context = true`.
     pub parent: Option<&'a str>,
+    /// The post it stands under: read by the same models where a comment of few words answers no other.
+    pub post: Option<&'a str>,
+}
+
+impl<'a> Input<'a> {
+    /// A text without anything around it.
+    #[must_use]
+    pub const fn alone(text: &'a str) -> Self {
+        Self {
+            text,
+            parent: None,
+            post: None,
+        }
+    }
+
+    /// A comment with what it stands under.
+    #[must_use]
+    pub fn of(comment: &'a Comment) -> Self {
+        Self {
+            text: &comment.text,
+            parent: comment.context.parent_text.as_deref(),
+            post: comment.context.post_text.as_deref(),
+        }
+    }
+
+    /// Another text in the place of this one, read beside what this one is read beside, however many words it has.
+    #[must_use]
+    pub fn with_text(self, text: &'a str) -> Self {
+        Self {
+            text,
+            parent: self.beside(),
+            post: None,
+        }
+    }
+
+    /// What a model with context reads after the text.
+    fn beside(&self) -> Option<&'a str> {
+        let is_short = || self.text.split_whitespace().take(SHORT_WORDS + 1).count() <= SHORT_WORDS;
+        self.parent
+            .filter(is_written)
+            .or_else(|| self.post.filter(is_written).filter(|_| is_short()))
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that filters take")]
+fn is_written(text: &&str) -> bool {
+    !text.trim().is_empty()
 }
 
 /// The scores of a text, and whether they cover all of it.
@@ -129,18 +180,28 @@ impl Scorer {
     /// # Errors
     /// The tokenizer or the runtime failed.
     pub fn judge(&self, texts: &[Input<'_>], cascade: impl Fn(usize) -> Cascade) -> Result<Vec<Scored>, ScorerError> {
-        let lately = |(place, input): (usize, &Input<'_>)| {
-            let alone = self.stands_alone(input);
-            alone.then(|| self.recent.get(cascade(place), input.text)).flatten()
+        // What a comment answers is read by the network alone.
+        let cascade = |place: usize| match cascade(place) {
+            Cascade::On
+                if self
+                    .context(&Input {
+                        post: None,
+                        ..texts[place]
+                    })
+                    .is_none() =>
+            {
+                Cascade::On
+            }
+            _ => Cascade::Off,
         };
+        let lately = |(place, input): (usize, &Input<'_>)| self.recent.get(cascade(place), input.text, self.context(input));
         let mut scored: Vec<Option<Scored>> = texts.iter().enumerate().map(lately).collect();
         let new: Vec<usize> = (0..texts.len()).filter(|place| scored[*place].is_none()).collect();
         let inputs: Vec<Input<'_>> = new.iter().map(|place| texts[*place]).collect();
         let judged = self.judge_new(&inputs, |index| cascade(new[index]))?;
         for (place, judged) in new.iter().copied().zip(judged) {
-            if self.stands_alone(&texts[place]) {
-                self.recent.put(cascade(place), texts[place].text, judged.clone());
-            }
+            let input = &texts[place];
+            self.recent.put(cascade(place), input.text, self.context(input), judged.clone());
             scored[place] = Some(judged);
         }
         Ok(scored.into_iter().flatten().collect())
@@ -153,8 +214,9 @@ impl Scorer {
         };
         let gate = self.first.as_ref().and_then(|first| first.gate.as_ref());
         let let_go = |place: usize| {
-            let may = cascade(place) == Cascade::On && self.stands_alone(&texts[place]);
-            let abusive = gate.filter(|_| may)?.lets_go(texts[place].text, &first[place])?;
+            let abusive = gate
+                .filter(|_| cascade(place) == Cascade::On)?
+                .lets_go(texts[place].text, &first[place])?;
             Some(Scored {
                 scores: Scores(BTreeMap::from([(ScoreLabel::Abusive, calibration::round(abusive))])),
                 complete: true,
@@ -174,9 +236,9 @@ impl Scorer {
         Ok(scored.into_iter().flatten().collect())
     }
 
-    /// Whether the model reads the text alone.
-    fn stands_alone(&self, input: &Input<'_>) -> bool {
-        !self.manifest().context || input.parent.is_none_or(|parent| parent.trim().is_empty())
+    /// What the model reads beside a text.
+    fn context<'a>(&self, input: &Input<'a>) -> Option<&'a str> {
+        input.beside().filter(|_| self.manifest().context)
     }
 
     /// `name@version+digest`, as verdicts name it.

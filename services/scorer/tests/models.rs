@@ -13,7 +13,7 @@ fn open(name: &str) -> Result<Scorer, ScorerError> {
 }
 
 fn score(scorer: &Scorer, text: &str) -> Result<Scores, ScorerError> {
-    Ok(scorer.score(&[Input { text, parent: None }])?.remove(0))
+    Ok(scorer.score(&[Input::alone(text)])?.remove(0))
 }
 
 fn abusive(scores: &Scores) -> f32 {
@@ -28,8 +28,8 @@ fn scores_are_those_that_the_training_code_computed() -> Result<(), ScorerError>
         assert!(examples.len() >= 4, "{name} has no examples");
         for example in examples {
             let input = Input {
-                text: &example.text,
                 parent: example.parent.as_deref(),
+                ..Input::alone(&example.text)
             };
             let scores = scorer.score(&[input])?.remove(0);
             for (label, expected) in example.scores {
@@ -58,7 +58,7 @@ fn a_score_does_not_depend_on_what_is_scored_beside_it() -> Result<(), ScorerErr
     ];
     for name in MODELS {
         let scorer = open(name)?;
-        let inputs: Vec<Input<'_>> = texts.iter().map(|text| Input { text, parent: None }).collect();
+        let inputs: Vec<Input<'_>> = texts.iter().map(|text| Input::alone(text)).collect();
         let together = scorer.score(&inputs)?;
         let mut reversed: Vec<Input<'_>> = inputs.clone();
         reversed.reverse();
@@ -95,13 +95,25 @@ fn what_a_comment_answers_is_read_by_models_with_context_alone() -> Result<(), S
     for name in MODELS {
         let scorer = open(name)?;
         let context = scorer.manifest().context;
-        let with = |parent: Option<&str>| -> Result<Scores, ScorerError> { Ok(scorer.score(&[Input { text, parent }])?.remove(0)) };
+        let with = |parent: Option<&str>| -> Result<Scores, ScorerError> {
+            Ok(scorer
+                .score(&[Input {
+                    parent,
+                    ..Input::alone(text)
+                }])?
+                .remove(0))
+        };
         assert_eq!(with(None)? != with(Some(parent))?, context, "{name}");
         assert_eq!(with(None)?, with(Some(" \n"))?, "{name}: an empty parent is none");
         let huge = "é ".repeat(1 << 19);
         assert_eq!(with(Some(&huge))?, with(Some(&huge[..4098]))?, "{name}: only the beginning is read");
         let long = "Une visite qui ne finit pas, salle après salle. ".repeat(20);
-        let answer = |parent| scorer.score(&[Input { text: &long, parent }]);
+        let answer = |parent| {
+            scorer.score(&[Input {
+                parent,
+                ..Input::alone(&long)
+            }])
+        };
         assert_eq!(
             answer(None)?,
             answer(Some(parent))?,
@@ -112,10 +124,75 @@ fn what_a_comment_answers_is_read_by_models_with_context_alone() -> Result<(), S
 }
 
 #[test]
+fn the_post_is_read_where_a_short_comment_answers_no_other() -> Result<(), ScorerError> {
+    let (short, long) = ("J'y serai, promis.", "J'y serai demain avec toute ma classe, promis.");
+    let (parent, post) = (Some("Tu viens samedi ?"), Some("Une élue menacée chez elle hier soir"));
+    for name in MODELS {
+        let scorer = open(name)?;
+        let context = scorer.manifest().context;
+        let beside = |text, parent, post| -> Result<Scores, ScorerError> {
+            Ok(scorer.judge(&[Input { text, parent, post }], |_| Cascade::Off)?.remove(0).scores)
+        };
+        assert_eq!(
+            beside(short, None, post)?,
+            beside(short, post, None)?,
+            "{name}: as if it answered the post"
+        );
+        assert_eq!(beside(short, None, post)? != beside(short, None, None)?, context, "{name}");
+        assert_eq!(
+            beside(short, parent, post)?,
+            beside(short, parent, None)?,
+            "{name}: the comment it answers says more"
+        );
+        assert_eq!(
+            beside(short, Some(" "), post)?,
+            beside(short, None, post)?,
+            "{name}: an empty parent is none"
+        );
+        assert_eq!(
+            beside(long, None, post)?,
+            beside(long, None, None)?,
+            "{name}: a longer one stands alone"
+        );
+        // What the words of a short comment weigh is asked beside the same post, and of a longer one without it.
+        let input = Input {
+            post,
+            ..Input::alone(short)
+        };
+        assert_eq!(
+            scorer.score(&[input.with_text(long)])?.remove(0),
+            beside(long, post, None)?,
+            "{name}"
+        );
+        let input = Input {
+            post,
+            ..Input::alone(long)
+        };
+        assert_eq!(
+            scorer.score(&[input.with_text(short)])?.remove(0),
+            beside(short, None, None)?,
+            "{name}"
+        );
+    }
+    // A post is no reason to read what the first stage finds harmless.
+    let scorer = open("abuse-fr-acts")?;
+    let praise = Input {
+        post,
+        ..Input::alone("Magnifique exposition, merci !")
+    };
+    assert_eq!(scorer.judge(&[praise], |_| Cascade::On)?.remove(0).stage, Stage::First);
+    Ok(())
+}
+
+#[test]
 fn the_cascade_lets_the_harmless_go_and_nothing_that_answers() -> Result<(), ScorerError> {
     let scorer = open("abuse-fr-acts")?;
     let stage = |text: &str, parent: Option<&str>, cascade: Cascade| -> Result<Stage, ScorerError> {
-        Ok(scorer.judge(&[Input { text, parent }], |_| cascade)?.remove(0).stage)
+        let input = Input {
+            parent,
+            ..Input::alone(text)
+        };
+        Ok(scorer.judge(&[input], |_| cascade)?.remove(0).stage)
     };
     let harmless = "Magnifique exposition, merci au musée !";
     assert_eq!(stage(harmless, None, Cascade::On)?, Stage::First);
@@ -129,15 +206,7 @@ fn the_cascade_lets_the_harmless_go_and_nothing_that_answers() -> Result<(), Sco
     ] {
         assert_eq!(stage(text, None, Cascade::On)?, Stage::Network, "{text}");
     }
-    let scored = scorer
-        .judge(
-            &[Input {
-                text: harmless,
-                parent: None,
-            }],
-            |_| Cascade::On,
-        )?
-        .remove(0);
+    let scored = scorer.judge(&[Input::alone(harmless)], |_| Cascade::On)?.remove(0);
     assert_eq!(scored.scores.0.len(), 1);
     assert!(abusive(&scored.scores) < 0.1);
     Ok(())
@@ -146,10 +215,7 @@ fn the_cascade_lets_the_harmless_go_and_nothing_that_answers() -> Result<(), Sco
 #[test]
 fn a_text_that_comes_again_has_the_same_scores() -> Result<(), ScorerError> {
     let scorer = open("abuse-fr-e5")?;
-    let input = [Input {
-        text: "Deux heures de queue, quelle honte.",
-        parent: None,
-    }];
+    let input = [Input::alone("Deux heures de queue, quelle honte.")];
     let first = scorer.judge(&input, |_| Cascade::Off)?;
     assert_eq!(scorer.judge(&input, |_| Cascade::Off)?, first);
     assert_eq!(scorer.score(&input)?, [first[0].scores.clone()]);
@@ -172,7 +238,7 @@ fn hostile_texts_get_scores_within_bounds_of_time() -> Result<(), ScorerError> {
     let scorer = open("abuse-fr-e5")?;
     for text in &texts {
         let before = Instant::now();
-        let scored = scorer.judge(&[Input { text, parent: None }], |_| Cascade::Off)?.remove(0);
+        let scored = scorer.judge(&[Input::alone(text)], |_| Cascade::Off)?.remove(0);
         assert!(
             before.elapsed() < Duration::from_secs(20),
             "{} bytes took {:?}",

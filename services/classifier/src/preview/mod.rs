@@ -79,13 +79,7 @@ impl From<Verdict> for Judged {
 /// # Errors
 /// The model failed.
 pub fn score(scorer: &Scorer, comments: Vec<Comment>) -> Result<Vec<Judged>, ScorerError> {
-    let inputs: Vec<Input<'_>> = comments
-        .iter()
-        .map(|comment| Input {
-            text: &comment.text,
-            parent: comment.context.parent_text.as_deref(),
-        })
-        .collect();
+    let inputs: Vec<Input<'_>> = comments.iter().map(Input::of).collect();
     let scored = scorer.judge(&inputs, |_| vigie_scorer::Cascade::Off)?;
     let judged = comments.into_iter().zip(scored).map(|(comment, scored)| Judged {
         language: language::detect(&comment.text).map(str::to_owned),

@@ -76,7 +76,7 @@ fn seconds(model: &str, texts: &[String]) -> f64 {
     let scorer = Scorer::open(&testing::library(), &testing::model(model), 1).expect("the model opens");
     let start = processor_seconds();
     for text in texts {
-        let scored = scorer.score(&[Input { text, parent: None }]).expect("the model scores");
+        let scored = scorer.score(&[Input::alone(text)]).expect("the model scores");
         std::hint::black_box(scored);
     }
     processor_seconds() - start
