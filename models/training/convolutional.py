@@ -86,13 +86,13 @@ def drawn(pool, random):
 class Run:
     """The network in training, and its average over the steps, which is what counts."""
 
-    def __init__(self, network, reader, sequences, values, row_weights, targets):
+    def __init__(self, network, reader, sequences, values, row_weights, targets, rate=1.0):
         """`values`: truth of HEADS, NaN where unknown. `targets`: wanted logits of all outputs, NaN where nobody says any."""
         self.network, self.reader, self.average = network, reader, copy.deepcopy(network)
         self.sequences, self.values, self.row_weights, self.targets = sequences, values, row_weights, targets
         heads = list(network.new.parameters())
         trunk = [weight for weight in network.parameters() if weight.requires_grad and not any(weight is other for other in heads)]
-        self.groups = [{"params": trunk, "base": RATE}, {"params": heads, "base": HEAD_RATE}]
+        self.groups = [{"params": trunk, "base": rate * RATE}, {"params": heads, "base": rate * HEAD_RATE}]
         self.optimiser = torch.optim.AdamW(self.groups, lr=RATE, weight_decay=0.02)
         self.weights = torch.cat([torch.full((OLD_HEADS,), OLD_WEIGHT), head_weights(), torch.ones(1)])
 
@@ -140,6 +140,8 @@ def main():
     parser.add_argument("--first", required=True, help="NAME.int8.onnx and NAME.tokenizer.json without their endings")
     parser.add_argument("--teacher", type=pathlib.Path, required=True, help="folder of a larger model with a head for each label and a first stage")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of the model")
+    parser.add_argument("--resume", type=pathlib.Path, help="go on from this model.onnx of an earlier run instead of --first")
+    parser.add_argument("--rate", type=float, default=1.0, help="share of the learning rates; 0.5 to go on")
     parser.add_argument("--passes", type=int, default=3, help="passes over all texts")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=20261126)
@@ -155,8 +157,10 @@ def main():
     print(f"{len(texts)} texts of {len(pool.rows)} lines", flush=True)
     network, sequences = convolutions.read(source, len(NEW_HEADS)), [reader.ids(text) for text in texts]
     targets = torch.from_numpy(logits_of(network, reader, sequences, PADDED_TOKENS))
+    if arguments.resume:
+        convolutions.read_back(network, arguments.resume)
     targets[:, OLD_HEADS:] = taught(Whole(arguments.teacher), texts, own, arguments.threads)
-    run = Run(network, reader, sequences, torch.from_numpy(values), torch.from_numpy(weights), targets)
+    run = Run(network, reader, sequences, torch.from_numpy(values), torch.from_numpy(weights), targets, arguments.rate)
     validation = Validation(arguments.data, reader)
     began = time.monotonic()
     for number, loss in run.passes(arguments.passes, random):

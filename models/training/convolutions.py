@@ -13,7 +13,7 @@ from onnx import TensorProto, numpy_helper
 from torch import nn
 from torch.nn import functional
 
-from graph import Graph, seen
+from graph import Graph, matrices_of, seen
 
 FEATURES, WIDTH = 1792, 256
 POWER = 0.5  # by which the channels of the features are evened (graph.py)
@@ -108,6 +108,21 @@ def read(path, heads):
     network.load_state_dict(network.state_dict() | {name: torch.from_numpy(np.array(array, dtype=np.float32)) for name, array in state.items()})
     network.embeddings.weight.requires_grad_(False)
     return network
+
+
+def read_back(network, path):
+    """Gives `network` the weights of a file that `write` wrote, but for its embeddings, which are the same; matrices come back from int8."""
+    arrays, state = matrices_of(path), network.state_dict()
+    for name, value in state.items():
+        if name == "embeddings.weight":
+            continue
+        array = arrays[name]
+        if name.startswith("convolutions.") and name.endswith(".weight"):
+            array = array.reshape(value.shape[::-1]).transpose(2, 1, 0)
+        elif array.ndim == 2 and name != "new.4.weight":
+            array = array.T
+        state[name] = torch.from_numpy(np.array(array, dtype=np.float32))
+    network.load_state_dict(state)
 
 
 def windows(graph, codes, zero, name, kernel):

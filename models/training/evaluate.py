@@ -23,7 +23,7 @@ import card
 from calibrate import Corpus, Network
 from labels import LABELS
 from measures import auc, bootstrap, recall_at, wilson
-from mixing import HEADS, UNSEEN, is_held_out, truth, written_paths
+from mixing import FUNCTIONAL, HEADS, UNSEEN, is_held_out, truth, written_paths
 
 GROUPS = {
     "origin": r"arabe|maghr|noirs?\b|noire|africain|rom\b|roms\b|gitan|asiat|chinois|migrant|immigr|réfugi|algéri|maroc|antill",
@@ -133,15 +133,21 @@ def report(models, kept):
         chosen = (truths[:, place] == 0) & of_file(corpus, lambda own, prefix=prefix: own.startswith(prefix))
         if label:
             chosen &= truths[:, HEADS.index(label)] == 1
-        lines.append(false_alarms(shown, models, kind, chosen))
+        lines.append(over_threshold(shown, models, kind, chosen))
     texts = [row["text"].lower() for row in first.written.rows]
     for group, pattern in GROUPS.items():
         named = np.array([re.search(pattern, text) is not None for text in texts])
-        lines.append(false_alarms(f"written, naming {group}", models, "written", named & (written[:, place] == 0)))
+        lines.append(over_threshold(f"written, naming {group}", models, "written", named & (written[:, place] == 0)))
+    if kept == "unseen":
+        lines += ["", f"Functional tests (`{FUNCTIONAL}`), over the review threshold of `abusive`:"] + table("functionality", *names)
+        tests = np.array([row["twin"] if file == FUNCTIONAL else "" for row, file in zip(first.written.rows, first.written.files, strict=True)])
+        for abusive, kind in ((0, "acceptable"), (1, "abusive")):
+            for test in sorted(set(tests[(written[:, place] == abusive) & (tests != "")])):
+                lines.append(over_threshold(f"{kind}: {test}", models, "written", tests == test))
     return "\n".join(lines)
 
 
-def false_alarms(shown, models, kind, chosen):
+def over_threshold(shown, models, kind, chosen):
     cells = []
     for model in models:
         over = model.scores(getattr(model, kind), "abusive")[chosen] >= model.thresholds["abusive"]["review"]

@@ -97,7 +97,8 @@ SOURCES = {
     "written_tweets4": Source(2.5),
     "written_tweets5": Source(2.5),
     "written_short": Source(4.0),
-    "written_short2": Source(8.0),
+    "written_short2": Source(6.0),
+    "written_short3": Source(6.0),
     "written_threats2": Source(2.0),
     "written_threats3": Source(2.0),
     "written_identity2": Source(2.0),
@@ -118,14 +119,22 @@ SOURCES = {
     "written_identity4": Source(3.0),
     "written_forum8": Source(3.0),
     "written_tweets7": Source(3.0),
-    "written_threats6": Source(4.0),
-    "written_threats7": Source(4.0),
-    "written_urgent6": Source(4.0),
-    "written_urgent7": Source(4.0),
-    "written_identity5": Source(4.0),
-    "written_counter2": Source(4.0),
-    "written_forum9": Source(4.0),
-    "written_tweets8": Source(4.0),
+    "written_threats6": Source(3.0),
+    "written_threats7": Source(3.0),
+    "written_urgent6": Source(3.0),
+    "written_urgent7": Source(3.0),
+    "written_identity5": Source(3.0),
+    "written_counter2": Source(3.0),
+    "written_forum9": Source(3.0),
+    "written_tweets8": Source(3.0),
+    "written_threats8": Source(4.0),
+    "written_threats9": Source(4.0),
+    "written_urgent8": Source(4.0),
+    "written_grave": Source(4.0),
+    "written_identity6": Source(4.0),
+    "written_negated": Source(5.0),
+    "written_negated2": Source(5.0),
+    "written_counter3": Source(4.0),
     "written_ordinary2": Source(3.0),
     "written_ordinary3": Source(3.0),
     "surge_en": Source(1.5),
@@ -164,6 +173,7 @@ def needs_parent(row):
 
 
 HERE = pathlib.Path(__file__).resolve().parent
+FUNCTIONAL = "unseen_functional"  # there the name of the set says what a line tests
 WRITTEN, CORRECTIONS, UNSEEN = HERE / "written", HERE / "corrections", HERE / "unseen"
 # Acts that make a comment abusive. `abusive` alone: toxic to other readers without being any of them.
 ABUSIVE_ACTS = ("abusive", "hate", "threat", "incitement", "denial", "terror-apology", "doxxing", "harassment", "insult", "sexual")

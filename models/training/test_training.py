@@ -253,6 +253,10 @@ class Convolutions(unittest.TestCase):
         self.assertLess(np.abs(found - wanted).mean(), 0.05 * wanted.std())
         together = session.session.run(None, dict(zip(("ids", "mask"), self.reader.pad(sequences), strict=True)))[0]
         np.testing.assert_allclose(together, found, atol=1e-4, err_msg="neighbours in a batch change a score")
+        again = convolutions.read(self.plain, len(convolutional.NEW_HEADS))
+        convolutions.read_back(again, self.folder / "int8.onnx")
+        for name, value in again.state_dict().items():
+            torch.testing.assert_close(value, network.state_dict()[name], atol=float(network.state_dict()[name].abs().max()) / 60, rtol=0)
 
     def test_neighbours_in_a_batch_change_nothing(self):
         network = convolutions.read(self.plain, len(convolutional.NEW_HEADS)).eval()

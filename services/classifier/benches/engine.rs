@@ -1,4 +1,4 @@
-//! Comments a second through rules, model and route together, in batches of 32, on 100,000 comments as an account receives them (the
+//! Comments a second through rules, model and route together, in batches of 256 as the service takes a backlog, on 100,000 comments as an account receives them (the
 //! corpus of the rulebook's benchmark, see its head, and once the same with more hard ones), and the time that the explanation of a
 //! comment takes.
 //!
@@ -22,7 +22,7 @@ use vigie_rulebook::Rulebook;
 use vigie_runtime::testing::sample_comment;
 use vigie_scorer::testing;
 
-const BATCH: usize = 32;
+const BATCH: usize = 256;
 /// Longer comments come once.
 const REPEATED_BYTES_MAX: usize = 30;
 /// Under each of them stand so many comments in a row. A short one that the first stage does not let go is read with it.

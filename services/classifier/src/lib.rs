@@ -64,7 +64,7 @@ impl Default for Config {
             model: PathBuf::from("models/abuse-fr-acts"),
             onnxruntime: PathBuf::from("deploy/.cache/onnxruntime/1.24.4/libonnxruntime.so"),
             threads: 0,
-            batch_records_max: 32,
+            batch_records_max: 256,
             cascade: true,
             explain: true,
         }

@@ -1,5 +1,6 @@
 //! The ONNX sessions: one per core, one thread each. Checked against the manifest, and run once, before anything starts.
 
+use std::cmp::Reverse;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -43,7 +44,9 @@ impl Network {
     /// What the runtime says, or an output of the wrong shape, or one that is no number.
     pub fn run(&self, windows: &[&[i64]]) -> Result<Vec<Vec<f32>>, String> {
         let lengths: Vec<usize> = windows.iter().map(|window| window.len()).collect();
-        let plan = batches::plan(&lengths, self.manifest.batching);
+        let mut plan = batches::plan(&lengths, self.manifest.batching);
+        // Those that take longest first, so that the sessions end together.
+        plan.sort_by_key(|batch| Reverse(batch.iter().map(|index| lengths[*index]).max().unwrap_or(0) * batch.len()));
         let workers = self.sessions.len().min(plan.len());
         let next = AtomicUsize::new(0);
         let work = |session: &Mutex<Session>| -> Result<Rows, String> {
