@@ -159,6 +159,8 @@ RARE = {"threat": 2.0, "doxxing": 3.0, "terror-apology": 3.0, "denial": 2.0, "di
 # One group of near-identical lines in HELD_OUT_OF is kept aside for calibration, the same in every run.
 HELD_OUT_OF = 6
 SHORT_REPLY_WORDS = 5
+# Our own comments of at most so many words that answer nothing are read beside a post of these files now and then, which changes nothing about them.
+POST_WORDS_MAX, POST_FILES = 12, ("criticism", "criticism2", "criticism3", "ordinary2", "ordinary3", "short", "short2", "short3", "threats9")
 
 
 def is_held_out(row):
@@ -279,7 +281,7 @@ class Pool:
 
     def __init__(self, folder, sources=None, languages=TRIMMED_LANGUAGES):
         sources = SOURCES if sources is None else sources
-        self.rows, truths, weights, draws, self.french, self.own = [], [], [], [], [], []
+        self.rows, truths, weights, draws, self.french, self.own, posts = [], [], [], [], [], [], set()
         for name, source in sources.items():
             if name.rpartition("_")[2] in ("de", "pt", "es") and name.rpartition("_")[2] not in languages:
                 continue
@@ -287,6 +289,8 @@ class Pool:
             if not path.exists():
                 raise SystemExit(f"{path} is missing: give a folder with the files of mixing.py's SOURCES, or change that table")
             rows = [row for row in read_lines(path) if not is_held_out(row)]
+            if name.removeprefix("written_") in POST_FILES:
+                posts |= {row["parent"] for row in rows if row.get("parent")}
             for row, values in zip(rows, self.known(rows, MASKED.get(name, ())), strict=True):
                 if np.isnan(values).all():
                     continue
@@ -297,6 +301,7 @@ class Pool:
                 truths.append(values)
                 weights.append(source.weight)
                 draws.append(source.draws * rare)
+        self.posts = sorted(posts)
         self.truth, self.weights, self.draws = np.stack(truths), np.array(weights, dtype=np.float32), np.array(draws)
         self.french, self.own = np.array(self.french), np.array(self.own)
 

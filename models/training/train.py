@@ -57,12 +57,13 @@ from encoder import OLD_TOXIC, Classifier, Shape, first_weights, load_first_mode
 from graph import Session
 from inputs import Reader, batches
 from measures import auc
-from mixing import HEADS, TOXIC, TRIMMED_LANGUAGES, Pool, is_held_out, needs_parent, read_lines, truth
+from mixing import HEADS, POST_WORDS_MAX, TOXIC, TRIMMED_LANGUAGES, Pool, is_held_out, needs_parent, read_lines, truth
 
 HEAD_WEIGHTS = {"abusive": 1.0, TOXIC: 1.0, "hate": 0.7, "threat": 0.7, "insult": 0.5}
 OTHER_WEIGHT, TARGET_WEIGHT = 0.3, 0.2
 TEMPLATE_SHARE = 0.04
 PARENT_KEPT = 0.5
+POST_GIVEN = 0.35
 AVERAGE = 0.99
 TEMPERATURE = 2.0
 LABELS_BESIDE_TEACHERS = 0.3  # weight of the labels where there are teachers
@@ -116,12 +117,19 @@ class Stream:
         self.pool, self.reader, self.random = pool, reader, random
         self.foreign = foreign or reader
 
+    def beside(self, row, own):
+        """What a line is read beside: what it answers, always or now and then; any post, now and then, where it is one of ours and answers nothing."""
+        if row.get("parent"):
+            return row["parent"] if needs_parent(row) or self.random.random() < PARENT_KEPT else None
+        given = own and len(row["text"].split()) <= POST_WORDS_MAX and self.random.random() < POST_GIVEN
+        return self.pool.posts[self.random.integers(len(self.pool.posts))] if given else None
+
     def chunk(self, french_only):
         """Token ids, truth of all heads and weight of each of some CHUNK texts, and whether it was written for this project."""
         sequences, values, weights, own = [], [], [], []
         for index in self.pool.draw(self.random, CHUNK, french_only):
             row = self.pool.rows[index]
-            parent = row.get("parent") if needs_parent(row) or self.random.random() < PARENT_KEPT else None
+            parent = self.beside(row, self.pool.own[index])
             reader = self.reader if row.get("lang", "fr") in TRIMMED_LANGUAGES else self.foreign
             sequences.append(reader.ids(augmentation.augment(row["text"], self.random), parent))
             values.append(self.pool.truth[index])

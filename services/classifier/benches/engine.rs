@@ -25,7 +25,7 @@ use vigie_scorer::testing;
 const BATCH: usize = 256;
 /// Longer comments come once.
 const REPEATED_BYTES_MAX: usize = 30;
-/// Under each of them stand so many comments in a row. A short one that the first stage does not let go is read with it.
+/// Under each of them stand so many comments in a row. A short one that the first stage does not let go is read with it by models that say so.
 const UNDER_A_POST: usize = 200;
 const POSTS: [&str; 4] = [
     "🎨 Ouverture ce samedi de l'exposition « Lumières du Nord » : 80 toiles, dont douze jamais montrées en France. Réservation en ligne conseillée.",

@@ -121,9 +121,16 @@ impl Engine {
         let Some(whole) = verdict.scores.get(label) else {
             return Ok(None);
         };
-        let input = Input::of(&verdict.comment);
+        // However many words are left out, the rest is read beside the same.
+        let beside = self.scorer.beside(&Input::of(&verdict.comment));
         let words = explain::explain(&verdict.comment.text, whole, |texts| {
-            let inputs: Vec<Input<'_>> = texts.iter().map(|text| input.with_text(text)).collect();
+            let inputs: Vec<Input<'_>> = texts
+                .iter()
+                .map(|text| Input {
+                    parent: beside,
+                    ..Input::alone(text)
+                })
+                .collect();
             let scores = self.scorer.score(&inputs)?;
             Ok(scores.iter().map(|scores| scores.get(label).unwrap_or(0.0)).collect())
         })?;

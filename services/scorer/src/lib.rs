@@ -37,10 +37,6 @@ use first::Gate;
 use reader::Reader;
 use recent::Recent;
 
-/// Comments of at most so many words may mean nothing without the post they stand under (« j'y serai »); `mixing.needs_parent` draws the same
-/// line in training.
-const SHORT_WORDS: usize = 5;
-
 /// What is scored.
 #[derive(Debug, Clone, Copy)]
 pub struct Input<'a> {
@@ -48,7 +44,7 @@ pub struct Input<'a> {
     pub text: &'a str,
     /// The comment that it answers: read by models whose manifest says `context = true`.
     pub parent: Option<&'a str>,
-    /// The post it stands under: read by the same models where a comment of few words answers no other.
+    /// The post it stands under: read where a comment of few words answers no other, by models whose manifest says up to how many (`post_words`).
     pub post: Option<&'a str>,
 }
 
@@ -73,22 +69,11 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Another text in the place of this one, read beside what this one is read beside, however many words it has.
-    #[must_use]
-    pub fn with_text(self, text: &'a str) -> Self {
-        Self {
-            text,
-            parent: self.beside(),
-            post: None,
-        }
-    }
-
-    /// What a model with context reads after the text.
-    fn beside(&self) -> Option<&'a str> {
-        let is_short = || self.text.split_whitespace().take(SHORT_WORDS + 1).count() <= SHORT_WORDS;
-        self.parent
-            .filter(is_written)
-            .or_else(|| self.post.filter(is_written).filter(|_| is_short()))
+    /// What `manifest` says is read after the text.
+    fn beside(&self, manifest: &Manifest) -> Option<&'a str> {
+        let is_short = || self.text.split_whitespace().take(manifest.post_words + 1).count() <= manifest.post_words;
+        let post = || self.post.filter(is_written).filter(|_| manifest.post_words > 0 && is_short());
+        self.parent.filter(is_written).or_else(post).filter(|_| manifest.context)
     }
 }
 
@@ -181,27 +166,16 @@ impl Scorer {
     /// The tokenizer or the runtime failed.
     pub fn judge(&self, texts: &[Input<'_>], cascade: impl Fn(usize) -> Cascade) -> Result<Vec<Scored>, ScorerError> {
         // What a comment answers is read by the network alone.
-        let cascade = |place: usize| match cascade(place) {
-            Cascade::On
-                if self
-                    .context(&Input {
-                        post: None,
-                        ..texts[place]
-                    })
-                    .is_none() =>
-            {
-                Cascade::On
-            }
-            _ => Cascade::Off,
-        };
-        let lately = |(place, input): (usize, &Input<'_>)| self.recent.get(cascade(place), input.text, self.context(input));
+        let answers = |input: &Input<'_>| self.beside(&Input { post: None, ..*input }).is_some();
+        let cascade = |place: usize| if answers(&texts[place]) { Cascade::Off } else { cascade(place) };
+        let lately = |(place, input): (usize, &Input<'_>)| self.recent.get(cascade(place), input.text, self.beside(input));
         let mut scored: Vec<Option<Scored>> = texts.iter().enumerate().map(lately).collect();
         let new: Vec<usize> = (0..texts.len()).filter(|place| scored[*place].is_none()).collect();
         let inputs: Vec<Input<'_>> = new.iter().map(|place| texts[*place]).collect();
         let judged = self.judge_new(&inputs, |index| cascade(new[index]))?;
         for (place, judged) in new.iter().copied().zip(judged) {
             let input = &texts[place];
-            self.recent.put(cascade(place), input.text, self.context(input), judged.clone());
+            self.recent.put(cascade(place), input.text, self.beside(input), judged.clone());
             scored[place] = Some(judged);
         }
         Ok(scored.into_iter().flatten().collect())
@@ -236,9 +210,10 @@ impl Scorer {
         Ok(scored.into_iter().flatten().collect())
     }
 
-    /// What the model reads beside a text.
-    fn context<'a>(&self, input: &Input<'a>) -> Option<&'a str> {
-        input.beside().filter(|_| self.manifest().context)
+    /// What the model reads beside the text of `input`.
+    #[must_use]
+    pub fn beside<'a>(&self, input: &Input<'a>) -> Option<&'a str> {
+        input.beside(self.manifest())
     }
 
     /// `name@version+digest`, as verdicts name it.

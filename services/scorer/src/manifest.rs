@@ -39,6 +39,10 @@ pub struct Manifest {
     pub max_tokens: usize,
     /// Whether it was trained with the text that a comment answers. Where false, that text is not given to it.
     pub context: bool,
+    /// Beside comments of up to so many words that answer no other the post is read in the place of one: they may mean nothing without it
+    /// (« j'y serai »). 0, the default: never.
+    #[serde(default)]
+    pub post_words: usize,
     /// Names of the outputs, in their order.
     pub heads: Vec<String>,
     /// Names of the inputs.

@@ -68,7 +68,7 @@ impl Reader {
         };
         let cut: Vec<Windows> = texts
             .iter()
-            .map(|input| self.cutter.cut(input.text, input.beside().filter(|_| self.manifest.context)))
+            .map(|input| self.cutter.cut(input.text, input.beside(&self.manifest)))
             .collect::<Result<_, _>>()
             .map_err(failed)?;
         let windows: Vec<&[i64]> = cut.iter().flat_map(|text| text.windows.iter().map(Vec::as_slice)).collect();

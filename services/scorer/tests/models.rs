@@ -124,63 +124,49 @@ fn what_a_comment_answers_is_read_by_models_with_context_alone() -> Result<(), S
 }
 
 #[test]
-fn the_post_is_read_where_a_short_comment_answers_no_other() -> Result<(), ScorerError> {
+fn the_post_is_read_where_the_manifest_says_so_and_a_short_comment_answers_no_other() -> Result<(), Box<dyn std::error::Error>> {
     let (short, long) = ("J'y serai, promis.", "J'y serai demain avec toute ma classe, promis.");
     let (parent, post) = (Some("Tu viens samedi ?"), Some("Une élue menacée chez elle hier soir"));
-    for name in MODELS {
-        let scorer = open(name)?;
-        let context = scorer.manifest().context;
-        let beside = |text, parent, post| -> Result<Scores, ScorerError> {
-            Ok(scorer.judge(&[Input { text, parent, post }], |_| Cascade::Off)?.remove(0).scores)
-        };
-        assert_eq!(
-            beside(short, None, post)?,
-            beside(short, post, None)?,
-            "{name}: as if it answered the post"
-        );
-        assert_eq!(beside(short, None, post)? != beside(short, None, None)?, context, "{name}");
+    let dir = tempfile::tempdir()?;
+    for name in ["abuse-fr-acts", "abuse-fr-use"] {
+        std::fs::create_dir(dir.path().join(name))?;
+        for file in ["model.onnx", "tokenizer.json", "manifest.toml"] {
+            std::fs::copy(testing::model(name).join(file), dir.path().join(name).join(file))?;
+        }
+    }
+    let manifest = dir.path().join("abuse-fr-acts/manifest.toml");
+    let text = std::fs::read_to_string(&manifest)?;
+    let without: Vec<&str> = text.lines().filter(|line| !line.starts_with("post_words")).collect();
+    for words in [0, 5] {
+        std::fs::write(
+            &manifest,
+            without
+                .join("\n")
+                .replacen("context = true", &format!("context = true\npost_words = {words}"), 1),
+        )?;
+        let scorer = Scorer::open(&testing::library(), &dir.path().join("abuse-fr-acts"), 1)?;
+        let beside = |text, parent, post| -> Result<Scores, ScorerError> { Ok(scorer.score(&[Input { text, parent, post }])?.remove(0)) };
+        let read = beside(short, None, post)?;
+        assert_eq!(read != beside(short, None, None)?, words > 0, "{words}");
+        assert_eq!(read == beside(short, post, None)?, words > 0, "{words}: as if it answered the post");
         assert_eq!(
             beside(short, parent, post)?,
             beside(short, parent, None)?,
-            "{name}: the comment it answers says more"
+            "{words}: the comment it answers says more"
         );
-        assert_eq!(
-            beside(short, Some(" "), post)?,
-            beside(short, None, post)?,
-            "{name}: an empty parent is none"
-        );
+        assert_eq!(beside(short, Some(" "), post)?, read, "{words}: an empty parent is none");
         assert_eq!(
             beside(long, None, post)?,
             beside(long, None, None)?,
-            "{name}: a longer one stands alone"
+            "{words}: a longer one stands alone"
         );
-        // What the words of a short comment weigh is asked beside the same post, and of a longer one without it.
-        let input = Input {
+        // A post is no reason to read what the first stage finds harmless.
+        let praise = Input {
             post,
-            ..Input::alone(short)
+            ..Input::alone("Magnifique exposition, merci !")
         };
-        assert_eq!(
-            scorer.score(&[input.with_text(long)])?.remove(0),
-            beside(long, post, None)?,
-            "{name}"
-        );
-        let input = Input {
-            post,
-            ..Input::alone(long)
-        };
-        assert_eq!(
-            scorer.score(&[input.with_text(short)])?.remove(0),
-            beside(short, None, None)?,
-            "{name}"
-        );
+        assert_eq!(scorer.judge(&[praise], |_| Cascade::On)?.remove(0).stage, Stage::First, "{words}");
     }
-    // A post is no reason to read what the first stage finds harmless.
-    let scorer = open("abuse-fr-acts")?;
-    let praise = Input {
-        post,
-        ..Input::alone("Magnifique exposition, merci !")
-    };
-    assert_eq!(scorer.judge(&[praise], |_| Cascade::On)?.remove(0).stage, Stage::First);
     Ok(())
 }
 
