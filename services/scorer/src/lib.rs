@@ -77,7 +77,6 @@ impl<'a> Input<'a> {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that filters take")]
 fn is_written(text: &&str) -> bool {
     !text.trim().is_empty()
 }
