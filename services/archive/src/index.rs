@@ -159,7 +159,10 @@ impl ReportIndex {
 
     fn try_write(&mut self, reports: &[Stored], position: &Position) -> anyhow::Result<()> {
         if self.writer.is_none() {
-            self.writer = Some(self.index.writer_with_num_threads(1, WRITER_BYTES)?);
+            let writer = self.index.writer_with_num_threads(1, WRITER_BYTES)?;
+            // A writer that was killed before its commit leaves files whose names the next one takes again, and tantivy refuses to write over them.
+            writer.garbage_collect_files().wait()?;
+            self.writer = Some(writer);
         }
         let Some(writer) = self.writer.as_mut() else { return Ok(()) };
         for report in reports {
