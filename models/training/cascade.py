@@ -96,7 +96,7 @@ def found_by_rules(vigie, rows):
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as config:
         config.write(f'[classifier]\nmodel = "{ANY_MODEL}"\n')
         config.flush()
-        verdicts = subprocess.run([vigie, "classify", "--config", config.name], input=lines, capture_output=True, text=True, check=False)
+        verdicts = subprocess.run([vigie, "classify", "--stop", "--config", config.name], input=lines, capture_output=True, text=True, check=False)
     if verdicts.returncode:
         raise SystemExit(f"{vigie} classify failed: {verdicts.stderr}")
     return np.array([bool(json.loads(verdict)["rules"]) for verdict in verdicts.stdout.splitlines()])

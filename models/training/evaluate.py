@@ -142,8 +142,9 @@ def report(models, kept):
         lines += ["", f"Functional tests (`{FUNCTIONAL}`), over the review threshold of `abusive`:"] + table("functionality", *names)
         tests = np.array([row["twin"] if file == FUNCTIONAL else "" for row, file in zip(first.written.rows, first.written.files, strict=True)])
         for abusive, kind in ((0, "acceptable"), (1, "abusive")):
-            for test in sorted(set(tests[(written[:, place] == abusive) & (tests != "")])):
-                lines.append(over_threshold(f"{kind}: {test}", models, "written", tests == test))
+            of_kind = (written[:, place] == abusive) & (tests != "")
+            for test in sorted(set(tests[of_kind])):
+                lines.append(over_threshold(f"{kind}: {test}", models, "written", of_kind & (tests == test)))
     return "\n".join(lines)
 
 
