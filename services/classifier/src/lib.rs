@@ -49,7 +49,7 @@ pub struct Config {
     pub onnxruntime: PathBuf,
     /// Scoring threads; 0: one per core.
     pub threads: usize,
-    /// Comments judged together at most: more is a little faster, less answers sooner.
+    /// Comments judged together at most; nothing waits for a batch to fill.
     pub batch_records_max: usize,
     /// Whether the first stage of the model, where it has one, lets the clearly harmless go without asking the network.
     pub cascade: bool,

@@ -4,8 +4,8 @@
 //! at most [`WINDOWS_MAX`] windows (about 1,500 tokens, 6,000 characters of French). Of what is longer, the beginning, the end and
 //! evenly spaced places between them are read, and the result says that it is not complete. The rulebook reads every text whole.
 //!
-//! Where a model reads what a comment answers (a comment or the post), that text follows the comment in the same window, as far as there is room: a comment
-//! that fills a window by itself says enough. `models/training/inputs.py` lays out the same.
+//! Where a model reads what a comment answers (a comment or the post), that text follows the comment in the same window, as far as
+//! there is room: a comment that fills a window by itself says enough. `models/training/inputs.py` lays out the same.
 
 use tokenizers::Tokenizer;
 
