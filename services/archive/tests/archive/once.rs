@@ -67,6 +67,25 @@ async fn a_crash_between_tables_and_index_loses_and_doubles_nothing() -> anyhow:
 }
 
 #[tokio::test]
+async fn a_crash_between_a_file_of_deletions_and_the_commit_that_names_it_stops_nothing() -> anyhow::Result<()> {
+    let (story, expected) = story();
+    let dir = tempfile::tempdir()?;
+    let mut runtime = testing::runtime(dir.path()).await?;
+    let index = dir.path().join("archive-index");
+    let (before, after): (Vec<Delivery>, Vec<Delivery>) = story.into_iter().partition(|delivery| delivery.topic == Topic::Verdicts);
+    open(&runtime).await?.handle(&before).await?;
+    let named = std::fs::read(index.join("meta.json"))?;
+    reopen(&mut runtime).await?.handle(&after).await?;
+    let deletions = std::fs::read_dir(&index)?
+        .flatten()
+        .filter(|file| file.path().extension().is_some_and(|name| name == "del"));
+    assert!(deletions.count() > 0, "what comes after the verdicts changes no report");
+    // All files of the second batch are there; what names them is not.
+    std::fs::write(index.join("meta.json"), named)?;
+    check(&reopen(&mut runtime).await?, &expected, 7).await
+}
+
+#[tokio::test]
 async fn a_damaged_or_foreign_index_is_made_again() -> anyhow::Result<()> {
     let (story, expected) = story();
     let dir = tempfile::tempdir()?;
