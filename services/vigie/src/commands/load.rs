@@ -4,6 +4,8 @@
 //! with more than `--in-flight` of them unanswered, and reads the verdicts as one more consumer. Comments per second: from the first
 //! import to the last verdict. Latency: from arrival (`collected_at`) to the verdict here, and to the queue by the queue's own clock. Since
 //! the loop is closed, the latency is that of a system kept busy by so many comments; with `--in-flight 1` it is that of a quiet one.
+//! With `--pace` comments arrive by the clock instead, whether the earlier ones are answered or not: the latency under a given load, such as
+//! half of what the first run reached. A pace that cannot be kept is a limit missed, since then the latency is no longer that of the pace.
 //! Memory and CPU are those of the process, the generator included.
 
 use std::path::{Path, PathBuf};
@@ -32,6 +34,10 @@ use crate::process::{self, Running, Service};
 const ACCOUNT: &str = "load";
 const IMPORT_ROWS_MAX: usize = 64;
 const RECEIVE_WAIT: Duration = Duration::from_millis(200);
+/// How often comments arrive with `--pace`.
+const PACE_WAIT: Duration = Duration::from_millis(5);
+/// The share of the pace asked for below which it was not kept.
+const PACE_KEPT: f64 = 0.95;
 /// Without a verdict for this long the run has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -43,6 +49,9 @@ pub(crate) struct LoadArgs {
     /// How many of them may be unanswered at a time.
     #[arg(long, default_value_t = 128, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     in_flight: u32,
+    /// Let so many arrive per second, instead of as many as are answered.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pace: Option<u32>,
     /// Fail below so many comments per second.
     #[arg(long, value_name = "N")]
     rate_min: Option<f64>,
@@ -69,8 +78,11 @@ struct Measured {
     bus: &'static str,
     comments: usize,
     in_flight: u32,
+    pace: Option<u32>,
     seconds: f64,
     comments_per_second: f64,
+    /// How many arrived per second, from the first to the last import.
+    arrivals_per_second: f64,
     verdict_ms: Option<Quantiles>,
     queue_ms: Option<Quantiles>,
     queued: usize,
@@ -157,8 +169,10 @@ async fn measure(args: &LoadArgs, config: &Config, running: &Running) -> anyhow:
         bus: if config.bus.kafka.is_some() { "kafka" } else { "embedded" },
         comments: flow.verdicts.len(),
         in_flight: args.in_flight,
+        pace: args.pace,
         seconds,
         comments_per_second: flow.verdicts.len() as f64 / seconds,
+        arrivals_per_second: flow.verdicts.len() as f64 / flow.arriving.as_secs_f64(),
         verdict_ms: quantiles(flow.latencies_ms),
         queued: queue_ms.len(),
         queue_ms: quantiles(queue_ms),
@@ -178,6 +192,8 @@ async fn measure(args: &LoadArgs, config: &Config, running: &Running) -> anyhow:
 struct Flow {
     verdicts: Vec<Judged>,
     latencies_ms: Vec<i64>,
+    /// From the start to the last import.
+    arriving: Duration,
 }
 
 /// A verdict, as far as it is measured.
@@ -195,15 +211,24 @@ async fn drive(args: &LoadArgs, runtime: &Runtime, verdicts: &mut dyn Consumer, 
     let in_flight = args.in_flight as usize;
     let mut flow = Flow::default();
     let mut sent = 0;
-    let mut heard = Instant::now();
+    let started = Instant::now();
+    let mut heard = started;
     while flow.verdicts.len() < total {
         anyhow::ensure!(!runtime.stop.is_cancelled(), "stopped after {} comments", flow.verdicts.len());
-        // A quarter of the window at a time: the services never run dry, and a batch is not a single row.
+        let due = args.pace.map_or(total, |pace| {
+            total.min((started.elapsed().as_secs_f64() * f64::from(pace)) as usize)
+        });
         let room = in_flight
             .saturating_sub(sent - flow.verdicts.len())
-            .min(total - sent)
+            .min(due.saturating_sub(sent))
             .min(IMPORT_ROWS_MAX);
-        if room > 0 && (room >= (in_flight / 4).clamp(1, IMPORT_ROWS_MAX) || sent + room == total) {
+        // Without a pace a quarter of the window at a time: the services never run dry, and a batch is not a single row.
+        let least = if args.pace.is_some() {
+            1
+        } else {
+            (in_flight / 4).clamp(1, IMPORT_ROWS_MAX)
+        };
+        if room > 0 && (room >= least || sent + room == total) {
             let rows = (sent..sent + room).map(row).collect::<anyhow::Result<Vec<_>>>()?;
             let outcome = importer.accept(&account, rows).await?;
             anyhow::ensure!(
@@ -211,8 +236,14 @@ async fn drive(args: &LoadArgs, runtime: &Runtime, verdicts: &mut dyn Consumer, 
                 "the import took generated comments for something else"
             );
             sent += room;
+            flow.arriving = started.elapsed();
         }
-        let batch = verdicts.receive(IMPORT_ROWS_MAX, RECEIVE_WAIT).await?;
+        let wait = if args.pace.is_some() && sent < total {
+            PACE_WAIT
+        } else {
+            RECEIVE_WAIT
+        };
+        let batch = verdicts.receive(IMPORT_ROWS_MAX, wait).await?;
         let now_ms = Timestamp::now().as_millisecond();
         if batch.is_empty() {
             anyhow::ensure!(
@@ -326,6 +357,14 @@ fn quantiles(mut values: Vec<i64>) -> Option<Quantiles> {
 fn missed(args: &LoadArgs, measured: &Measured) -> Vec<String> {
     let queue = measured.queue_ms;
     let mut missed = Vec::new();
+    if let Some(pace) = args.pace
+        && measured.arrivals_per_second < PACE_KEPT * f64::from(pace)
+    {
+        missed.push(format!(
+            "the pace: {:.1} comments/s could arrive with at most {} unanswered, {pace} were asked for; lower --pace or raise --in-flight",
+            measured.arrivals_per_second, args.in_flight
+        ));
+    }
     if let Some(limit) = args.rate_min
         && measured.comments_per_second < limit
     {
@@ -373,6 +412,7 @@ fn show(measured: &Measured) -> anyhow::Result<()> {
         bus,
         comments,
         in_flight,
+        pace,
         seconds,
         comments_per_second,
         keep,
@@ -383,8 +423,9 @@ fn show(measured: &Measured) -> anyhow::Result<()> {
         cpu_seconds,
         ..
     } = measured;
+    let paced = pace.map_or_else(String::new, |pace| format!(", {pace} arriving per second"));
     terminal::line(&format!(
-        "{comments} comments in {seconds:.1} s on the {bus} bus, at most {in_flight} in flight: {comments_per_second:.1} comments/s"
+        "{comments} comments in {seconds:.1} s on the {bus} bus, at most {in_flight} in flight{paced}: {comments_per_second:.1} comments/s"
     ))?;
     terminal::line(&latency("verdict", measured.verdict_ms))?;
     terminal::line(&latency("queue", measured.queue_ms))?;

@@ -215,8 +215,15 @@ fn a_load_run_measures_and_holds_to_its_limits() -> anyhow::Result<()> {
         "{measured}"
     );
     assert!(!place.data().exists(), "the run leaves nothing behind");
+    let paced = place.run(&["load", "--comments", "40", "--pace", "80", "--json"])?.json()?;
+    assert!(
+        paced["seconds"].as_f64().is_some_and(|seconds| seconds > 0.4),
+        "40 comments at 80 per second: {paced}"
+    );
     let missed = place.run(&["load", "--comments", "20", "--rate-min", "1000000", "--memory-max-mib", "1"])?;
     let stderr = missed.failure(1)?;
     assert!(stderr.contains("comments/s") && stderr.contains("MiB of memory"), "{stderr}");
+    let too_fast = place.run(&["load", "--comments", "200", "--in-flight", "1", "--pace", "100000"])?;
+    assert!(too_fast.failure(1)?.contains("missed the pace"));
     Ok(())
 }
