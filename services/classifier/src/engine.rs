@@ -3,7 +3,7 @@
 //! Synchronous and deterministic: the same comments, rules, model, policy and audit key give the same verdicts, in the order of the
 //! comments, however they are cut into batches. It blocks for as long as the model computes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use vigie_domain::policy::Threshold;
@@ -69,8 +69,12 @@ impl Engine {
         let living: Vec<&Comment> = comments.iter().filter(|comment| comment.deleted.is_none()).collect();
         let inputs: Vec<Input<'_>> = living.iter().copied().map(Input::of).collect();
         let read: Vec<(Option<&'static str>, Vec<RuleHit>)> = living.iter().map(|comment| read(comment, &rulebook)).collect();
-        // What a rule finds is never let go: whether the model agrees is a question to the network.
-        let cascade = |place: usize| if read[place].1.is_empty() { self.cascade } else { Cascade::Off };
+        let grave = grave_posts(&living, &rulebook);
+        let under_grave = |input: &Input<'_>| self.scorer.beside(input).is_some_and(|post| grave.contains(post));
+        // What a rule finds is never let go: whether the model agrees is a question to the network. Nor is what the network would read beside a
+        // grave post: the first stage reads no posts.
+        let may_go = |place: usize| read[place].1.is_empty() && !under_grave(&inputs[place]);
+        let cascade = |place: usize| if may_go(place) { self.cascade } else { Cascade::Off };
         let scored = self.scorer.judge(&inputs, cascade)?;
         let mut found = read.into_iter().zip(scored);
         let mut applied: BTreeMap<AccountId, Applied> = BTreeMap::new();
@@ -216,6 +220,13 @@ impl Engine {
             explanation: None,
         }
     }
+}
+
+/// The posts of `comments` that are grave, each asked for once.
+fn grave_posts<'a>(comments: &[&'a Comment], rulebook: &Rulebook) -> BTreeSet<&'a str> {
+    let mut posts: BTreeSet<&str> = comments.iter().filter_map(|comment| comment.context.post_text.as_deref()).collect();
+    posts.retain(|post| rulebook.is_grave(post));
+    posts
 }
 
 /// The language of a comment, and what the rules find in it.

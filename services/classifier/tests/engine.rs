@@ -111,6 +111,22 @@ fn what_the_first_stage_lets_go_is_kept_and_drawn_for_the_audit() -> Outcome {
     assert_eq!(with[0].audit, without[0].audit);
     assert_eq!(with[1..], without[1..], "what goes on is judged as without a first stage");
     assert!(with[1..].iter().all(|verdict| verdict.route != Route::Keep));
+    let under = [
+        "Visite guidée gratuite samedi à 15 h, sans réservation.",
+        "L'auteur de l'attentat qui avait tué cinq passants est jugé à partir de lundi.",
+    ];
+    let input: String = under
+        .iter()
+        .flat_map(|post| [("Respect à lui", post), (texts[0], post)])
+        .map(|(text, post)| format!("{}\n", json!({ "text": text, "post_text": post })))
+        .collect();
+    let verdicts = run(&engine(true)?, input.as_bytes(), OnInvalid::Stop)?.verdicts;
+    let read = verdicts.iter().map(|verdict| verdict.scores.0.len() > 1).collect::<Vec<_>>();
+    assert_eq!(
+        read,
+        [false, false, true, false],
+        "a few words under a grave post are read beside it"
+    );
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use crate::find::{automaton, automaton_of_squeezed};
 use crate::identity;
 use crate::notation::expand;
 use crate::pack::{Accents, Pack, RawCases, RawContext, RawScope, line_of, read};
-use crate::pattern::{Classes, PatternError, compile, source};
+use crate::pattern::{Classes, PatternError, any_of, compile, source};
 use crate::prefilter::Prefilter;
 use crate::problem::Problem;
 use crate::view::{Lexicon, View};
@@ -31,7 +31,12 @@ pub struct Rulebook {
     /// Over `patterns` and `terms`.
     pub(crate) prefilter: Prefilter,
     pub(crate) lexicon: MaskedWords,
+    /// The class [`GRAVE`].
+    pub(crate) grave: Option<Regex>,
 }
+
+/// The class of words that make a post grave, in whatever pack it stands.
+const GRAVE: &str = "grave";
 
 /// How much a rulebook holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,6 +198,8 @@ impl Rulebook {
 struct Compiler {
     problems: Vec<Problem>,
     classes: Classes,
+    /// Where the class [`GRAVE`] stands.
+    grave_file: String,
     entries: Vec<Entry>,
     softens: Vec<Soften>,
     terms: Vec<Term>,
@@ -231,6 +238,9 @@ impl Compiler {
             }
         }
         for (file, _, pack) in &packs {
+            if pack.classes.contains_key(GRAVE) {
+                (*file).clone_into(&mut self.grave_file);
+            }
             for (name, items) in &pack.classes {
                 if self.classes.insert(name.clone(), items.clone()).is_some() {
                     self.problems
@@ -453,6 +463,8 @@ impl Compiler {
         let automaton = automaton(self.terms.iter().map(|term| term.folded.clone())).map_err(|error| whole(error.to_string()))?;
         let prefilter = Prefilter::build(&self.sources, self.terms.iter().map(|term| term.folded.as_slice()));
         let squeezed = automaton_of_squeezed(&self.terms).map_err(|error| whole(error.to_string()))?;
+        let grave = any_of(self.classes.get(GRAVE).map_or(&[], Vec::as_slice), &self.classes);
+        let grave = grave.map_err(|error| vec![Problem::error(&self.grave_file, 1, format!("class `{GRAVE}`: {}", error.message))])?;
         Ok(Rulebook {
             version: version(files),
             entries: self.entries,
@@ -463,6 +475,7 @@ impl Compiler {
             patterns: self.patterns,
             prefilter,
             lexicon: self.lexicon,
+            grave,
         })
     }
 }

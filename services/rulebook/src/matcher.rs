@@ -55,6 +55,13 @@ impl Rulebook {
         self.judge(text, scope).0
     }
 
+    /// Whether a post is about a death, an attack or people who draw hatred, by the class `grave`: under it a word of praise may be praise of
+    /// the deed, and only who reads both can tell.
+    #[must_use]
+    pub fn is_grave(&self, post: &str) -> bool {
+        self.grave.as_ref().is_some_and(|grave| grave.is_match(&View::folded(post).text))
+    }
+
     /// The hits, and the allow-list entries that applied (index and span).
     pub(crate) fn judge(&self, text: &str, scope: &Scope<'_>) -> (Vec<RuleHit>, Vec<(usize, [usize; 2])>) {
         let nothing = (Vec::new(), Vec::new());

@@ -40,3 +40,38 @@ fn the_packs_are_as_large_as_they_claim() -> Result<(), Box<dyn std::error::Erro
     assert!(counts.terms >= 1200 && counts.patterns >= 150 && counts.cases >= 700, "{counts:?}");
     Ok(())
 }
+
+#[test]
+fn grave_posts_are_told_from_others() -> Result<(), Box<dyn std::error::Error>> {
+    let rulebook = Rulebook::load(&rules())?;
+    for post in [
+        "Il y a dix ans, treize personnes étaient assassinées. La ministre leur a rendu hommage ce matin.",
+        "L'auteur de l'ATTENTAT de mardi est jugé à partir de lundi.",
+        "Troisième féminicide en un mois dans le département",
+        "La synagogue de Troyes a été incendiée cette nuit.",
+        "Vous n'allez pas bien ? Le 3114 répond jour et nuit.",
+    ] {
+        assert!(rulebook.is_grave(post), "{post}");
+    }
+    for post in [
+        "Visite guidée gratuite samedi à 15 h, sans réservation.",
+        "La billetterie de l'exposition Berthe Morisot ouvre demain à midi !",
+        "Déclaration de revenus : le service en ligne est ouvert jusqu'au 8 juin.",
+        "Nos apprentis cuisiniers ont remporté la médaille d'or. Bravo à eux !",
+        "",
+    ] {
+        assert!(!rulebook.is_grave(post), "{post}");
+    }
+    let without = [("a.toml".to_owned(), "description = \"x\"\n".to_owned())].into();
+    assert!(
+        !Rulebook::parse(&without).is_ok_and(|rulebook| rulebook.is_grave("attentat")),
+        "without the class no post is"
+    );
+    let broken = [("a.toml".to_owned(), "description = \"x\"\n[classes]\ngrave = ['(']\n".to_owned())].into();
+    let problems = Rulebook::parse(&broken).err().unwrap_or_default();
+    assert!(
+        problems.iter().any(|problem| problem.to_string().contains("class `grave`")),
+        "{problems:?}"
+    );
+    Ok(())
+}
