@@ -3,10 +3,10 @@
 
     ../venv/bin/python models/training/cascade.py --data ../shared/data --model models/abuse-fr-NAME --vigie target/release/vigie
 
-Run it after calibrate.py and before drift.py, for a model whose manifest names a first stage. A logistic regression over some logits of the first
-stage learns which comments the whole model would send to a person at its most careful level: lines kept aside and validation files, in ten
-folds that keep twin sets together. Its head `flagged` learnt that itself from seven times as many texts; over all heads the regression lets
-fewer go at the same loss. Only what could be let go is learnt from and counts as lost: the classifier never lets go what a rule finds or what
+Run it after lexical.py and before drift.py, for a model whose manifest names a first stage. A logistic regression over the logits of the first
+stage and the value of its lexical part learns which comments the whole model would send to a person at its most careful level: lines kept
+aside and validation files, in ten folds that keep twin sets together. The head `flagged` and the lexical part learnt that themselves from ten
+times as many texts. Only what could be let go is learnt from and counts as lost: the classifier never lets go what a rule finds or what
 answers another comment. --vigie says what the rules of this repository find; a deployment that takes rules out loses more than the tables say,
 and fits the cut anew.
 
@@ -25,21 +25,20 @@ import json
 import pathlib
 import subprocess
 import tempfile
-import tomllib
 
 import numpy as np
-from scipy.special import logit
 from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
 import card
-from calibrate import MARKER, Corpus, Network
-from labels import LABELS
+from calibrate import Corpus
+from lexical import Lexical
 from measures import wilson
 from mixing import is_held_out, written_paths
+from whole import Whole, put_section
 
-READ_HEADS = ("flagged", "abusive", "toxic", "distress", "threat")
+LEXICAL = "lexical"  # the value of lexical.py, beside the heads
 LOST_MAX, HARD_LOST_MAX = 0.004, 0.01
 FOUND_WEIGHT = 3.0
 URGENT_WEIGHTS = {"threat": 4.0, "doxxing": 4.0, "harassment": 4.0, "terror_apology": 4.0, "distress": 20.0}  # besides, by key of the label
@@ -50,36 +49,10 @@ BEGIN = "# When the first stage lets a comment go: written by models/training/ca
 END = "# End of the first stage."
 
 
-class Whole:
-    """The scores of the whole model and whom it would ask."""
-
-    USES = {label.name: label.use for label in LABELS}
-
-    def __init__(self, directory):
-        self.manifest = tomllib.loads((directory / "manifest.toml").read_text(encoding="utf-8"))
-        if "first_stage" not in self.manifest:
-            raise SystemExit(f"{directory} has no first stage: name one in its manifest, [first_stage]")
-        self.network = Network(directory, self.manifest)
-        self.labels = {label["label"]: label for label in self.manifest["labels"]}
-
-    def values(self, logits):
-        """Calibrated logit of each label: float, [texts]."""
-
-        def of(label):
-            return logits @ np.array([label["weights"].get(head, 0.0) for head in self.network.heads]) + label["bias"]
-
-        return {name: of(label) for name, label in self.labels.items()}
-
-    def margin(self, values, level):
-        """By how much, as a difference of logits, the label nearest to asking a person is over its threshold at a level: float, [texts]."""
-        thresholds = {name: entry["review"] for name, entry in self.manifest["thresholds"][level].items() if self.USES[name] in ("signal", "urgent")}
-        return np.max([values[name] - logit(threshold) for name, threshold in thresholds.items()], axis=0)
-
-
 def fit(logits, flagged, weights):
     """Weights over the raw logits and bias."""
     mean, scale = logits.mean(axis=0), logits.std(axis=0) + 1e-9
-    model = LogisticRegression(C=0.3, max_iter=5000).fit((logits - mean) / scale, flagged, sample_weight=weights)
+    model = LogisticRegression(C=0.1, max_iter=5000).fit((logits - mean) / scale, flagged, sample_weight=weights)
     raw = model.coef_[0] / scale
     return raw, float(model.intercept_[0] - (raw * mean).sum())
 
@@ -108,18 +81,11 @@ def share(hits, count):
 
 
 def section(heads, fitted, cut, abusive):
-    weights = ", ".join(f"{json.dumps(head)} = {weight:.6f}" for head, weight in zip(heads, fitted[0], strict=True))
-    lines = [BEGIN, "[first_stage.let_go]", f"weights = {{ {weights} }}", f"bias = {fitted[1]:.6f}", f"below = {cut:.4f}"]
-    return "\n".join([*lines, f"abusive = {{ slope = {abusive[0]:.6f}, bias = {abusive[1]:.6f} }}", END]) + "\n"
-
-
-def replace(manifest, text):
-    """Puts the table before what calibrate.py writes, in place of an older one."""
-    if BEGIN in manifest:
-        before, rest = manifest.split(BEGIN, 1)
-        manifest = before + rest.split(END, 1)[1].lstrip("\n")
-    before, marker, after = manifest.partition(MARKER)
-    return before.rstrip("\n") + "\n\n" + text + "\n" + marker + after
+    weights = dict(zip([*heads, LEXICAL], fitted[0], strict=False))
+    lexical = [f"lexical = {weights.pop(LEXICAL):.6f}"] if LEXICAL in weights else []
+    named = ", ".join(f"{json.dumps(head)} = {weight:.6f}" for head, weight in weights.items())
+    lines = ["[first_stage.let_go]", f"weights = {{ {named} }}", *lexical, f"bias = {fitted[1]:.6f}", f"below = {cut:.4f}"]
+    return [*lines, f"abusive = {{ slope = {abusive[0]:.6f}, bias = {abusive[1]:.6f} }}"]
 
 
 def main():
@@ -136,8 +102,10 @@ def main():
     logits, rows = np.concatenate([corpus.logits for corpus in corpora]), [row for corpus in corpora for row in corpus.rows]
     files = np.array([file for corpus in corpora for file in corpus.files])
     groups = np.array([row.get("twin") or row["text"] for row in rows])
-    heads = [head for head in READ_HEADS if head in whole.network.first.heads]
+    heads = whole.network.first.heads
     first = logits[:, [whole.network.heads.index(f"first:{head}") for head in heads]]
+    if lexical := Lexical.read(arguments.model, whole.manifest):
+        first = np.column_stack([first, lexical.values([row["text"] for row in rows])])
     labels = whole.values(logits)
     careful, balanced = (whole.margin(labels, level) >= 0 for level in ("careful", "balanced"))
     urgent = np.array([max((weight for key, weight in URGENT_WEIGHTS.items() if row["labels"].get(key) == 1), default=1.0) for row in rows])
@@ -171,9 +139,7 @@ def main():
     card.fill(arguments.model, "first stage", "cascade.py", "\n".join(tables))
     print(f"let go below {cut}", *tables, sep="\n")
     near = gone & ~balanced
-    table = section(heads, fitted, cut, line(values[near], labels["abusive"][near]))
-    manifest = arguments.model / "manifest.toml"
-    manifest.write_text(replace(manifest.read_text(encoding="utf-8"), table), encoding="utf-8")
+    put_section(arguments.model, BEGIN, END, section(heads, fitted, cut, line(values[near], labels["abusive"][near])))
 
 
 if __name__ == "__main__":

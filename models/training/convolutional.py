@@ -30,12 +30,12 @@ import torch
 
 import augmentation
 import convolutions
-from cascade import Whole
 from graph import Session
 from inputs import Reader, batches
 from mixing import HEADS, SOURCES, Pool, needs_parent
 from samples import in_processes
 from train import AVERAGE, LABELS_BESIDE_TEACHERS, QUANTISE_TEXTS, Validation, head_weights, logits_of, masked_loss, shown, softened_loss
+from whole import Whole
 
 OLD_HEADS = 12
 NEW_HEADS = [*HEADS, "flagged"]

@@ -99,6 +99,9 @@ SOURCES = {
     "written_short": Source(4.0),
     "written_short2": Source(6.0),
     "written_short3": Source(6.0),
+    "written_posts": Source(5.0),
+    "written_posts2": Source(5.0),
+    "written_posts3": Source(5.0),
     "written_threats2": Source(2.0),
     "written_threats3": Source(2.0),
     "written_identity2": Source(2.0),
@@ -129,12 +132,14 @@ SOURCES = {
     "written_tweets8": Source(3.0),
     "written_threats8": Source(4.0),
     "written_threats9": Source(4.0),
+    "written_threats10": Source(4.0),
     "written_urgent8": Source(4.0),
     "written_grave": Source(4.0),
     "written_identity6": Source(4.0),
     "written_negated": Source(5.0),
     "written_negated2": Source(5.0),
     "written_counter3": Source(4.0),
+    "written_counter4": Source(4.0),
     "written_ordinary2": Source(3.0),
     "written_ordinary3": Source(3.0),
     "surge_en": Source(1.5),
@@ -159,8 +164,12 @@ RARE = {"threat": 2.0, "doxxing": 3.0, "terror-apology": 3.0, "denial": 2.0, "di
 # One group of near-identical lines in HELD_OUT_OF is kept aside for calibration, the same in every run.
 HELD_OUT_OF = 6
 SHORT_REPLY_WORDS = 5
+# Files of lines that say nothing certain without what they stand under.
+BOUND_FILES = ("written_posts", "written_posts2", "written_posts3")
 # Our own comments of at most so many words that answer nothing are read beside a post of these files now and then, which changes nothing about them.
-POST_WORDS_MAX, POST_FILES = 12, ("criticism", "criticism2", "criticism3", "ordinary2", "ordinary3", "short", "short2", "short3", "threats9")
+# Posts about an attack or a death are not among them: under those a word of praise is not what it was.
+POST_WORDS_MAX = 12
+POST_FILES = ("criticism", "criticism2", "criticism3", "ordinary2", "ordinary3", "posts2", "short", "short2", "short3", "threats9")
 
 
 def is_held_out(row):
@@ -171,10 +180,11 @@ def is_held_out(row):
 
 def needs_parent(row):
     """Whether a line says too little without what it answers: « oui » is distress or nothing."""
-    return bool(row.get("parent")) and len(row["text"].split()) <= SHORT_REPLY_WORDS
+    return bool(row.get("parent")) and (row.get("bound", False) or len(row["text"].split()) <= SHORT_REPLY_WORDS)
 
 
 HERE = pathlib.Path(__file__).resolve().parent
+POSTED_FILES = ("written_posts", "written_posts2", "unseen_posts")  # there what a line stands under is always a post
 FUNCTIONAL = "unseen_functional"  # there the name of the set says what a line tests
 WRITTEN, CORRECTIONS, UNSEEN = HERE / "written", HERE / "corrections", HERE / "unseen"
 # Acts that make a comment abusive. `abusive` alone: toxic to other readers without being any of them.
@@ -218,7 +228,7 @@ def read_lines(path):
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     wide = path.stem in WIDE_SOURCES
     if path.suffix == ".tsv":
-        return [own_row(line, wide) for line in lines]
+        return [own_row(line, wide) | ({"bound": True} if path.stem in BOUND_FILES else {}) for line in lines]
     rows, better, toxic = [json.loads(line) for line in lines], corrections(path.stem), corrections(TOXIC)
     for row in rows:
         key = hashlib.sha256(row["text"].encode("utf-8")).hexdigest()[:16]

@@ -25,15 +25,18 @@ import card
 import convolutional
 import convolutions
 import encoder
+import lexical
 import mixing
 import own_heads
 import quantise
 import risk
 import templates
 import train
+from calibrate import MARKER
 from graph import Graph, Session, matrices_of, seen
 from inputs import Reader, batches
 from measures import auc, bootstrap, recall_at, wilson
+from whole import put_section
 
 GOOD = [f"{start} {end}" for start in ("merci", "quelle belle visite", "bravo") for end in ("au musée", "pour les enfants", "à toute la salle", "ce soir")]
 BAD = [f"{start} {end}" for start in ("pauvre con", "connard", "ferme ta gueule") for end in ("de guide", "va crever", "sale idiot", "abruti")]
@@ -282,6 +285,37 @@ class Convolutions(unittest.TestCase):
             self.assertGreater(auc(said[:, column].numpy(), values[:, 0]), 0.9)
         said, wanted = (torch.sigmoid(logits[:, : convolutional.OLD_HEADS]) for logits in (said, targets))
         self.assertLess(float((said - wanted).abs().mean()), 0.1)
+
+
+class LexicalPart(unittest.TestCase):
+    def test_ngrams_are_those_of_the_scorer(self):
+        """The same numbers as in services/scorer/src/lexical.rs."""
+        kinds = [(lexical.KIND_CHARS, " e"), (lexical.KIND_CHARS, "expo "), (lexical.KIND_TOKENS, "très belle"), (lexical.KIND_TOKENS, "❤")]
+        self.assertEqual([lexical.bucket(kind, ngram) for kind, ngram in kinds], [319831, 124773, 282321, 416274])
+        self.assertEqual(lexical.tokens("L'expo de 2026, génial !!"), ["l", "'", "expo", "de", "2026", ",", "genial", "!", "!"])
+        self.assertEqual(lexical.tokens("❤️_🙂 \n"), ["❤", "_", "🙂"])
+        self.assertEqual([len(kind) for kind in lexical.Features().of("À b")], [6, 3])
+
+    def test_learns_and_is_read_as_it_was_written(self):
+        wanted = np.array([-3.0] * len(GOOD) + [3.0] * len(BAD))
+        fitted = lexical.Lexical.fit(GOOD + BAD, wanted, np.ones(len(wanted)))
+        values = fitted.values(["merci à toute la salle", "ferme ta gueule connard", ""])
+        self.assertTrue(values[0] < -1 < 1 < values[1], values)
+        self.assertAlmostEqual(values[2], fitted.bias)
+        with tempfile.TemporaryDirectory() as place:
+            folder = pathlib.Path(place)
+            (folder / lexical.FILE).write_bytes(fitted.weights.tobytes())
+            read = lexical.Lexical.read(folder, {"first_stage": {"lexical": {"scale": fitted.scale, "bias": fitted.bias}}})
+            np.testing.assert_array_equal(read.values(GOOD), fitted.values(GOOD))
+            self.assertIsNone(lexical.Lexical.read(folder, {"first_stage": {}}))
+
+    def test_a_section_of_a_manifest_is_replaced(self):
+        with tempfile.TemporaryDirectory() as place:
+            folder, begin, end = pathlib.Path(place), "# begin", "# end"
+            (folder / "manifest.toml").write_text(f"a = 1\n\n{MARKER}\nb = 2\n", encoding="utf-8")
+            for number in (1, 22):
+                put_section(folder, begin, end, [f"c = {number}"])
+            self.assertEqual((folder / "manifest.toml").read_text(encoding="utf-8"), f"a = 1\n\n# begin\nc = 22\n# end\n\n{MARKER}\nb = 2\n")
 
 
 class Labels(unittest.TestCase):

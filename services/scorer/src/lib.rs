@@ -14,6 +14,7 @@ mod batches;
 mod calibration;
 mod error;
 mod first;
+pub mod lexical;
 mod library;
 pub mod manifest;
 mod network;
@@ -135,7 +136,7 @@ impl Scorer {
         let first = match bundle.first.take().zip(bundle.manifest.first_stage.clone()) {
             None => None,
             Some((first, stage)) => Some(First {
-                gate: Gate::new(&stage, &first.manifest.heads),
+                gate: Gate::new(&stage, &first.manifest.heads, bundle.lexical.take()),
                 reader: Reader::open(&environment, *first, threads)?,
             }),
         };

@@ -13,6 +13,7 @@ use vigie_domain::{ScoreLabel, sha256_hex};
 
 use crate::error::ScorerError;
 use crate::first::PREFIX;
+use crate::lexical::Lexical;
 
 /// The layout of manifests that this build reads.
 pub const SCHEMA: &str = "model/1";
@@ -185,17 +186,48 @@ pub struct FirstStage {
     pub model: String,
     /// Hash of its network, in lower-case hexadecimal: with another one the weights would mean nothing.
     pub network_sha256: String,
+    /// A regression over n-grams beside it, as `models/training/lexical.py` wrote it.
+    #[serde(default)]
+    pub lexical: Option<LexicalPart>,
     /// When it lets a text go, as `models/training/cascade.py` wrote it; never where absent.
     #[serde(default)]
     pub let_go: Option<LetGo>,
 }
 
-/// A text is let go where `bias + Σ weight · logit(head of the first stage)` is below `below`.
+/// The lexical part of a first stage: [`crate::lexical`].
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LexicalPart {
+    /// The weights, in the folder of the manifest: one signed byte per bucket, their number a power of two.
+    pub file: File,
+    /// What each weight is times.
+    pub scale: f64,
+    /// Constant term.
+    pub bias: f64,
+    /// Texts and the values that the training code computed for them: a test compares.
+    #[serde(default)]
+    pub examples: Vec<LexicalExample>,
+}
+
+/// A text of our own and its value.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LexicalExample {
+    /// The text.
+    pub text: String,
+    /// In logits.
+    pub value: f64,
+}
+
+/// A text is let go where `bias + Σ weight · logit(head of the first stage) + lexical · value of the lexical part` is below `below`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LetGo {
     /// Weight per head of the first stage; heads that are absent weigh nothing.
     pub weights: BTreeMap<String, f64>,
+    /// Weight of the lexical part.
+    #[serde(default)]
+    pub lexical: f64,
     /// Constant term.
     pub bias: f64,
     /// The cut.
@@ -249,6 +281,8 @@ pub struct Bundle {
     pub tokenizer: Vec<u8>,
     /// The first stage, where there is one.
     pub first: Option<Box<Bundle>>,
+    /// Its lexical part, where it has one.
+    pub lexical: Option<Lexical>,
 }
 
 impl Bundle {
@@ -281,6 +315,16 @@ impl Bundle {
             manifest.validate_first(stage, &bundle.manifest.heads).map_err(refuse)?;
             first = Some(Box::new(bundle));
         }
+        let part = manifest.first_stage.as_ref().and_then(|stage| stage.lexical.as_ref());
+        let lexical = match part {
+            None => None,
+            Some(part) => Some(read_lexical(&model, dir, part)?.ok_or_else(|| {
+                refuse(format!(
+                    "first_stage.lexical: the size of `{}` must be a power of two; run `models/training/lexical.py` again",
+                    part.file.path
+                ))
+            })?),
+        };
         let version = format!("{}@{}+{}", manifest.name, manifest.version, &sha256_hex(&content)[..12]);
         Ok(Self {
             manifest,
@@ -288,6 +332,7 @@ impl Bundle {
             network,
             tokenizer,
             first,
+            lexical,
         })
     }
 }
@@ -322,6 +367,11 @@ fn read_first(dir: &Path, stage: &FirstStage) -> Result<Bundle, FirstError> {
         )));
     }
     Ok(bundle)
+}
+
+/// The lexical part of a first stage; none where its size cannot be right.
+fn read_lexical(model: &str, dir: &Path, part: &LexicalPart) -> Result<Option<Lexical>, ScorerError> {
+    Ok(Lexical::new(&read_checked(model, dir, &part.file)?, part.scale, part.bias))
 }
 
 fn read(model: &str, path: &Path) -> Result<Vec<u8>, ScorerError> {
@@ -364,7 +414,11 @@ impl Manifest {
         if self.name != folder {
             return Err(format!("name is `{}`, the folder is `{folder}`: they must be the same", self.name));
         }
-        for file in [&self.files.network, &self.files.tokenizer] {
+        let lexical = self.first_stage.as_ref().and_then(|stage| stage.lexical.as_ref());
+        for file in [&self.files.network, &self.files.tokenizer]
+            .into_iter()
+            .chain(lexical.map(|part| &part.file))
+        {
             if Path::new(&file.path).file_name().is_none_or(|name| name != file.path.as_str()) {
                 return Err(format!(
                     "files: `{}` must be the name of a file in the folder of the manifest",
@@ -399,8 +453,20 @@ impl Manifest {
                 "first_stage.let_go: `{name}` is no head of the first stage; run `models/training/cascade.py` again"
             ));
         }
-        let numbers = [rule.bias, rule.below, rule.abusive.slope, rule.abusive.bias];
-        if numbers.iter().chain(rule.weights.values()).any(|number| !number.is_finite()) {
+        if rule.lexical != 0.0 && stage.lexical.is_none() {
+            return Err(
+                "first_stage.let_go: it weighs a lexical part that is not there; run `models/training/lexical.py`, then `cascade.py`"
+                    .to_owned(),
+            );
+        }
+        let part = stage.lexical.as_ref().map_or([0.0, 0.0], |part| [part.scale, part.bias]);
+        let numbers = [rule.bias, rule.below, rule.lexical, rule.abusive.slope, rule.abusive.bias];
+        if numbers
+            .iter()
+            .chain(&part)
+            .chain(rule.weights.values())
+            .any(|number| !number.is_finite())
+        {
             return Err("first_stage.let_go: every number must be finite; run `models/training/cascade.py` again".to_owned());
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use vigie_domain::policy::Caution;
 use vigie_domain::{ScoreLabel, Scores};
-use vigie_scorer::{Cascade, Input, Scorer, ScorerError, Stage, testing};
+use vigie_scorer::{Bundle, Cascade, Input, Scorer, ScorerError, Stage, testing};
 
 const MODELS: [&str; 3] = ["abuse-fr-acts", "abuse-fr-e5", "abuse-fr-use"];
 
@@ -42,6 +42,24 @@ fn scores_are_those_that_the_training_code_computed() -> Result<(), ScorerError>
                 );
             }
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn lexical_values_are_those_that_the_training_code_computed() -> Result<(), ScorerError> {
+    let bundle = Bundle::read(&testing::model("abuse-fr-acts"))?;
+    let lexical = bundle.lexical.expect("it has a lexical part");
+    let part = bundle.manifest.first_stage.and_then(|stage| stage.lexical).expect("read from it");
+    assert!(part.examples.len() >= 4, "there are examples");
+    for example in part.examples {
+        let found = lexical.value(&example.text);
+        assert!(
+            (found - example.value).abs() < 0.001,
+            "{}: {found}, expected {}",
+            example.text,
+            example.value
+        );
     }
     Ok(())
 }
@@ -130,8 +148,9 @@ fn the_post_is_read_where_the_manifest_says_so_and_a_short_comment_answers_no_ot
     let dir = tempfile::tempdir()?;
     for name in ["abuse-fr-acts", "abuse-fr-use"] {
         std::fs::create_dir(dir.path().join(name))?;
-        for file in ["model.onnx", "tokenizer.json", "manifest.toml"] {
-            std::fs::copy(testing::model(name).join(file), dir.path().join(name).join(file))?;
+        for file in std::fs::read_dir(testing::model(name))? {
+            let file = file?;
+            std::fs::copy(file.path(), dir.path().join(name).join(file.file_name()))?;
         }
     }
     let manifest = dir.path().join("abuse-fr-acts/manifest.toml");

@@ -182,7 +182,7 @@ fn a_first_stage_that_is_not_the_one_is_refused() -> std::io::Result<()> {
     let dir = tempfile::tempdir()?;
     let model = dir.path().join("abuse-fr-acts");
     std::fs::create_dir(&model)?;
-    for file in ["manifest.toml", "model.onnx", "tokenizer.json"] {
+    for file in ["manifest.toml", "model.onnx", "tokenizer.json", "lexical.bin"] {
         std::fs::copy(testing::model("abuse-fr-acts").join(file), model.join(file))?;
     }
     check(Scorer::open(nowhere, &model, 1), &["abuse-fr-use", "manifest.toml is missing"]);
@@ -200,19 +200,32 @@ fn a_first_stage_that_is_not_the_one_is_refused() -> std::io::Result<()> {
             "network_sha256 = \"0",
             "another one than this model was fitted with",
         ),
-        ("{ \"flagged\" = ", "{ \"other\" = ", "`other` is no head of the first stage"),
+        ("\"flagged\" = ", "\"other\" = ", "`other` is no head of the first stage"),
         (
             "\"first:old:toxic\"",
             "\"first:other\"",
             "`first:other` is no head of the first stage",
         ),
         ("below = ", "below = nan # ", "every number must be finite"),
+        ("path = \"lexical.bin\"", "path = \"../lexical.bin\"", "must be the name of a file"),
+        ("path = \"lexical.bin\"", "path = \"lexical\"", "lexical is missing"),
+        ("path = \"lexical.bin\"", "path = \"model.onnx\"", "model.onnx has the sha256"),
     ];
     for (from, to, words) in changes {
         assert!(right.contains(from), "{from}");
         std::fs::write(&manifest, right.replacen(from, to, 1))?;
         check(Scorer::open(nowhere, &model, 1), &[words]);
     }
+    let part = right
+        .split("[first_stage.lexical]")
+        .nth(1)
+        .and_then(|rest| rest.split("# End").next());
+    let part = part.expect("it has a lexical part");
+    std::fs::write(&manifest, right.replace(&format!("[first_stage.lexical]{part}"), ""))?;
+    check(
+        Scorer::open(nowhere, &model, 1),
+        &["it weighs a lexical part that is not there", "lexical.py"],
+    );
     std::fs::write(&manifest, &right)?;
     check(Scorer::open(nowhere, &model, 1), &["/nonexistent/libonnxruntime.so"]);
     std::fs::write(first.join("tokenizer.json"), "{}")?;
