@@ -57,6 +57,7 @@ fn grave_posts_are_told_from_others() -> Result<(), Box<dyn std::error::Error>> 
         "Visite guidée gratuite samedi à 15 h, sans réservation.",
         "La billetterie de l'exposition Berthe Morisot ouvre demain à midi !",
         "Déclaration de revenus : le service en ligne est ouvert jusqu'au 8 juin.",
+        "Une exposition en collaboration avec le musée de Rennes, jusqu'au 3 mai.",
         "Nos apprentis cuisiniers ont remporté la médaille d'or. Bravo à eux !",
         "",
     ] {
