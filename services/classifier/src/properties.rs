@@ -242,6 +242,20 @@ fn no_single_finding_hides_protected_or_urgent_speech() -> Result<(), IdError> {
     Ok(())
 }
 
+#[test]
+fn a_scam_with_a_low_score_for_harassment_waits_behind_a_threat() {
+    use ScoreLabel::{Harassment, Spam, Threat};
+    let thresholds = ScoreLabel::ALL
+        .into_iter()
+        .map(|label| (label, Threshold { review: 0.1, hide: None }))
+        .collect();
+    let placed = |hits: &[RuleHit], given: &[(ScoreLabel, f32)]| route(hits, &scores(given), &policy(vec![]), &thresholds, &CALM).priority;
+    let scam = placed(&[hit(Act::Spam, RuleAction::Review, 3)], &[(Spam, 0.97), (Harassment, 0.12)]);
+    assert_eq!(scam, 91);
+    assert!(placed(&[], &[(Threat, 0.3)]) > scam);
+    assert!(placed(&[hit(Act::Threat, RuleAction::Review, 3)], &[]) > scam);
+}
+
 fn any_action() -> impl Strategy<Value = RuleAction> {
     prop::sample::select(vec![RuleAction::Signal, RuleAction::Review, RuleAction::Hide])
 }
@@ -372,6 +386,25 @@ proptest! {
             let after = route(&hits, &scores, &policy, &thresholds, &context);
             prop_assert!(worse(&before, &after), "a graver hit: {before:?} -> {after:?}");
         }
+    }
+
+    #[test]
+    fn only_what_is_urgent_places_the_urgent(
+        hits in prop::collection::vec(any_hit(Act::ALL.to_vec()), 0..4), scores in any_scores(), thresholds in any_thresholds(),
+        context in any_context(), policy in any_policy(), more in any_hit(vec![Act::Insult, Act::Sexual, Act::Spam]), rise in 0.0_f32..1.0,
+    ) {
+        let before = route(&hits, &scores, &policy, &thresholds, &context);
+        let (mut raised, mut added) = (scores, hits);
+        for label in ABUSE {
+            let score = raised.0.entry(label).or_insert(0.0);
+            *score = (*score + rise).min(1.0);
+        }
+        if !cannot_wait(&more) {
+            added.push(more);
+        }
+        let after = route(&added, &raised, &policy, &thresholds, &context);
+        prop_assert_eq!(before.escalate, after.escalate);
+        prop_assert!(!before.escalate || before.priority == after.priority, "{before:?} -> {after:?}");
     }
 
     #[test]

@@ -10,6 +10,8 @@
 //!   of that act is over the threshold for hiding; never with automation off or in a language that the model does not know.
 //! - A rule that asks for hiding and a model that finds nothing contradict each other: a person decides.
 //! - Worse findings never lead to a milder route, nor to a later place in the queue.
+//! - Among what a person must see at once, the place is decided by what makes it urgent alone: an evident scam with a low score for
+//!   harassment waits behind a threat.
 //!
 //! A hit whose rule asks only for a note ([`RuleAction::Signal`]) raises the priority and decides nothing.
 
@@ -158,7 +160,7 @@ pub fn route(
         route,
         escalate: urgent,
         urgent: found.urgent.into_iter().collect(),
-        priority: priority(route, urgent, found.weight),
+        priority: priority(route, urgent, if urgent { found.urgency } else { found.weight }),
         reasons,
     }
 }
@@ -200,6 +202,8 @@ struct Findings {
     score_review: bool,
     /// The gravest finding, in [0, 1].
     weight: f32,
+    /// The gravest of those that call for a person at once, in [0, 1].
+    urgency: f32,
 }
 
 impl Findings {
@@ -229,7 +233,11 @@ impl Findings {
             ..Self::default()
         };
         for hit in hits {
-            found.weight = found.weight.max(f32::from(hit.severity.min(5)) / 5.0);
+            let weight = f32::from(hit.severity.min(SEVERITY_URGENT)) / f32::from(SEVERITY_URGENT);
+            found.weight = found.weight.max(weight);
+            if cannot_wait(hit) {
+                found.urgency = found.urgency.max(weight);
+            }
             found.protected |= matches!(hit.act, Act::Vulgar | Act::Criticism | Act::CounterSpeech);
             if hit.action == RuleAction::Signal {
                 continue;
@@ -249,21 +257,25 @@ impl Findings {
                 _ => found.rule_review = true,
             }
         }
-        for label in ABUSE.into_iter().chain(URGENT) {
-            found.weight = found.weight.max(scores.get(label).unwrap_or(0.0).clamp(0.0, 1.0));
-        }
+        let gravest = |labels: &[ScoreLabel]| labels.iter().filter_map(|label| scores.get(*label)).fold(0.0, f32::max).min(1.0);
+        found.urgency = found.urgency.max(gravest(&URGENT));
+        found.weight = found.weight.max(found.urgency).max(gravest(&ABUSE));
         found
     }
 }
 
-/// The severity from which a rule calls for a person at once, whatever its act.
+/// The severity from which a rule calls for a person at once, whatever its act: the highest.
 const SEVERITY_URGENT: u8 = 5;
+
+/// Whether the act or the severity of a hit cannot wait for the queue.
+fn cannot_wait(hit: &RuleHit) -> bool {
+    hit.act.always_escalates() || hit.act == Act::Harassment || hit.severity >= SEVERITY_URGENT
+}
 
 /// Whether a rule calls for a person at once: it asks for more than a note, and its act or its severity cannot wait for the queue.
 #[must_use]
 pub fn is_urgent(hit: &RuleHit) -> bool {
-    let grave = hit.act.always_escalates() || hit.act == Act::Harassment || hit.severity >= SEVERITY_URGENT;
-    grave && hit.action != RuleAction::Signal
+    cannot_wait(hit) && hit.action != RuleAction::Signal
 }
 
 /// The label that scores an act.
