@@ -3,7 +3,7 @@
 //! Exactly once: a report is written as "delete its id, add it again", and each commit carries, as its payload, the number of the
 //! last change of the tables that it holds. After a crash between the tables and the index, or in the middle of writing the index,
 //! the changes after that number are written again. The index is a copy: damaged, of another version or of another database, it is
-//! thrown away and made again from the tables. Only reports are in it: never a comment that nobody escalated. The texts themselves
+//! thrown away and made again from the tables. Only reports are in it: never a comment that nobody escalated, nor one that was erased. The texts themselves
 //! are not stored, only their words.
 
 use std::collections::BTreeMap;
@@ -167,7 +167,9 @@ impl ReportIndex {
         let Some(writer) = self.writer.as_mut() else { return Ok(()) };
         for report in reports {
             writer.delete_term(Term::from_field_text(self.fields.id, report.id.as_str()));
-            writer.add_document(document(&self.fields, report))?;
+            if report.erased_at.is_none() {
+                writer.add_document(document(&self.fields, report))?;
+            }
         }
         let mut commit = writer.prepare_commit()?;
         commit.set_payload(&serde_json::to_string(position)?);

@@ -1,7 +1,8 @@
 //! The archive: threat reports, searchable.
 //!
 //! A threat report opens when the classifier or a person escalates a comment. It gathers the verdict, the decisions, what was asked
-//! of the platform and the evidence chain, from three topics, whatever their order. Delivery: at least once in, exactly once in the
+//! of the platform and the evidence chain, from three topics, whatever their order, and is erased when its time is over
+//! (see [`retention`]). Delivery: at least once in, exactly once in the
 //! tables and in the index (see [`service`]). It does not decide anything, never sends a report anywhere by itself, and keeps nothing
 //! of the text of comments that were never escalated.
 
@@ -11,6 +12,7 @@ pub mod export;
 pub mod index;
 pub mod limitation;
 mod pages;
+pub mod retention;
 pub mod search;
 pub mod service;
 pub mod state;
@@ -18,6 +20,7 @@ pub mod store;
 
 use std::path::PathBuf;
 
+use prometheus::IntCounter;
 use serde::{Deserialize, Serialize};
 use vigie_runtime::{Runtime, Started};
 use vigie_web::Web;
@@ -59,13 +62,20 @@ pub async fn start(config: Config, runtime: Runtime, _web: Web) -> anyhow::Resul
         store: archivist.store(),
         searcher: archivist.searcher(),
         accounts: runtime.accounts.clone(),
+        policies: runtime.policies.clone(),
         export_reports_max: config.export_reports_max,
     });
-    let task = tokio::spawn(async move { vigie_runtime::consume(&runtime, "archive", &TOPICS, BATCH_RECORDS_MAX, archivist).await });
+    let erased = IntCounter::new(
+        "vigie_archive_reports_erased_total",
+        "Threat reports erased because their time was over.",
+    )?;
+    runtime.registry.register(Box::new(erased.clone()))?;
+    let retention = tokio::spawn(retention::run(runtime.clone(), archivist.store(), erased));
+    let consumer = tokio::spawn(async move { vigie_runtime::consume(&runtime, "archive", &TOPICS, BATCH_RECORDS_MAX, archivist).await });
     Ok(Started {
         name: "archive",
         routes,
-        tasks: vec![task],
+        tasks: vec![consumer, retention],
     })
 }
 

@@ -44,6 +44,12 @@ pub fn limitation(basis: Option<LegalBasis>, targets: &[Target], published: Time
     Some(Limitation { until, rule })
 }
 
+/// The end of the longest period of an offence in the catalogue: six years.
+#[must_use]
+pub fn longest(published: Timestamp) -> Option<Timestamp> {
+    Some(published.to_zoned(paris()).checked_add(6.years()).ok()?.timestamp())
+}
+
 /// Whole days left at `now`; negative once over.
 #[must_use]
 pub fn days_left(limitation: &Limitation, now: Timestamp) -> i64 {

@@ -1,8 +1,8 @@
 //! Erases texts whose time is over, as the policy of each account says (`[retention]`). What is counted, labelled and signed stays: the
 //! items, their audit trail, and each decision without the words it was about.
 //!
-//! What nobody has decided on is never touched, nor what a consumer has not been told of yet. Dossiers are the archive's: nothing
-//! erases those.
+//! What nobody has decided on is never touched, nor what a consumer has not been told of yet. Dossiers are the archive's, which keeps them to
+//! the end of their limitation period.
 
 use vigie_domain::{AccountId, Decision, decode};
 use vigie_runtime::{Database, Policies};

@@ -1,8 +1,9 @@
 //! The pages of the archive: search, one report, exports.
 //!
 //! Everybody sees the reports of their institutions only. Every report that is listed, opened or exported is written down first,
-//! with who asked; where that fails nothing is shown.
+//! with who asked; where that fails nothing is shown. Leads and administrators may keep a report beyond its time.
 
+mod keeping;
 mod list;
 mod report;
 
@@ -13,12 +14,12 @@ use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use jiff::civil::Date;
 use maud::html;
 use serde::{Deserialize, Serialize};
 use vigie_domain::{Act, InstitutionId, Platform, ReportId, ReportState, Target, ThreatReport};
-use vigie_runtime::Accounts;
+use vigie_runtime::{Accounts, Policies};
 use vigie_web::{Language, Nav, Role, Scope, User, page};
 
 use crate::export;
@@ -34,6 +35,7 @@ pub(crate) struct Pages {
     pub(crate) store: Store,
     pub(crate) searcher: Searcher,
     pub(crate) accounts: Accounts,
+    pub(crate) policies: Policies,
     pub(crate) export_reports_max: usize,
 }
 
@@ -44,6 +46,8 @@ pub(crate) fn routes(pages: Pages) -> Router {
         .route("/archive/export.csv", get(export_csv))
         .route("/archive/export.jsonl", get(export_jsonl))
         .route("/archive/{id}", get(one))
+        .route("/archive/{id}/hold", post(keeping::hold))
+        .route("/archive/{id}/lift", post(keeping::lift))
         .with_state(Arc::new(pages))
 }
 
@@ -181,13 +185,13 @@ async fn find(
                 .store
                 .stored(id)
                 .await?
-                .filter(|report| user.may_see(&report.verdict.comment.institution)),
+                .filter(|report| report.erased_at.is_none() && user.may_see(&report.verdict.comment.institution)),
         );
     }
     Ok((found, reports))
 }
 
-async fn one(State(pages): State<Arc<Pages>>, user: User, Path(id): Path<String>) -> Response {
+async fn one(State(pages): State<Arc<Pages>>, user: User, Path(id): Path<String>, Query(said): Query<keeping::Said>) -> Response {
     let report = async {
         let Some(report) = pages
             .store
@@ -201,16 +205,16 @@ async fn one(State(pages): State<Arc<Pages>>, user: User, Path(id): Path<String>
             .store
             .record_access(user.id, user.pseudonym.as_str(), "report", std::slice::from_ref(&report.id))
             .await?;
-        let supervises = matches!(user.role, Role::Lead | Role::Admin);
-        let accesses = if supervises {
+        let accesses = if keeping::KEEPERS.contains(&user.role) {
             pages.store.accesses(&id, 50).await?
         } else {
             Vec::new()
         };
-        anyhow::Ok(Some((report, accesses)))
+        let keeping = keeping::Keeping::of(&pages, &report.id).await?;
+        anyhow::Ok(Some((report, accesses, keeping)))
     };
     match report.await {
-        Ok(Some((report, accesses))) => {
+        Ok(Some((report, accesses, keeping))) => {
             let title = format!(
                 "{} {}",
                 user.language.pick("Signalement", "Threat report"),
@@ -220,22 +224,14 @@ async fn one(State(pages): State<Arc<Pages>>, user: User, Path(id): Path<String>
                 Some(&user),
                 Nav::Archive,
                 &title,
-                report::body(&user, &report, &accesses, jiff::Timestamp::now()),
+                html! {
+                    (keeping::notice(user.language, &said))
+                    (report::body(&user, &report, &accesses, &keeping, jiff::Timestamp::now()))
+                },
             )
             .into_response()
         }
-        Ok(None) => {
-            let text = user.language.pick(
-                "Ce signalement n’existe pas, ou concerne une autre institution.",
-                "There is no such report, or it belongs to another institution.",
-            );
-            let title = user.language.pick("Introuvable", "Not found");
-            (
-                StatusCode::NOT_FOUND,
-                page(Some(&user), Nav::Archive, title, html! { p { (text) } }),
-            )
-                .into_response()
-        }
+        Ok(None) => unknown(&user),
         Err(error) => failure(&user, &error),
     }
 }
@@ -296,6 +292,15 @@ async fn export(
             .into_response(),
         Err(error) => failure(user, &error),
     }
+}
+
+fn unknown(user: &User) -> Response {
+    let text = user.language.pick(
+        "Ce signalement n’existe pas, ou concerne une autre institution.",
+        "There is no such report, or it belongs to another institution.",
+    );
+    let title = user.language.pick("Introuvable", "Not found");
+    (StatusCode::NOT_FOUND, page(Some(user), Nav::Archive, title, html! { p { (text) } })).into_response()
 }
 
 fn failure(user: &User, error: &anyhow::Error) -> Response {

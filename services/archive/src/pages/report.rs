@@ -6,27 +6,32 @@ use vigie_domain::{Act, Decision, ThreatReport, sha256_hex};
 use vigie_web::text::{self, Mark, MarkKind};
 use vigie_web::{Language, User, words};
 
+use super::keeping::{self, Keeping};
 use super::{state_badge, state_name};
 use crate::chain;
 use crate::export;
 use crate::limitation::{self, CAVEAT_EN, CAVEAT_FR};
 use crate::store::Access;
 
-pub(super) fn body(user: &User, report: &ThreatReport, accesses: &[Access], now: Timestamp) -> Markup {
+pub(super) fn body(user: &User, report: &ThreatReport, accesses: &[Access], keeping: &Keeping, now: Timestamp) -> Markup {
+    let is_kept = keeping.erased_at.is_none();
     html! {
         p { a href="/archive" { (user.language.pick("← Tous les signalements", "← All reports")) } }
-        (orientation(user, report))
+        @if is_kept { (orientation(user, report)) }
         div.columns {
             div {
-                (comment(user, report))
+                @if let Some(at) = keeping.erased_at { (keeping::erased(user.language, at)) } @else { (comment(user, report)) }
                 (decision(user, report))
                 (follow_up(user, report))
-                (evidence(user, report))
+                (evidence(user, report, is_kept))
                 @if !accesses.is_empty() { (consultations(user, accesses)) }
             }
             aside {
                 (facts(user, report))
-                (limitation_panel(user, report, now))
+                @if is_kept {
+                    (limitation_panel(user, report, now))
+                    (keeping::panel(user, report, keeping))
+                }
                 (verdict(user, report))
             }
         }
@@ -232,17 +237,17 @@ fn follow_up(user: &User, report: &ThreatReport) -> Markup {
     }
 }
 
-fn evidence(user: &User, report: &ThreatReport) -> Markup {
+fn evidence(user: &User, report: &ThreatReport, is_kept: bool) -> Markup {
     let language = user.language;
     let comment = &report.verdict.comment;
     let links = report.chain.len();
     html! {
         section.panel aria-labelledby="evidence" {
             h2 id="evidence" { (language.pick("Preuves", "Evidence")) }
-            dl.facts {
+            @if is_kept { dl.facts {
                 dt { (language.pick("SHA-256 du texte", "SHA-256 of the text")) } dd { code { (sha256_hex(comment.text.as_bytes())) } }
                 @if let Some(evidence) = &comment.evidence { dt { (language.pick("SHA-256 de l’enregistrement brut", "SHA-256 of the raw record")) } dd { code { (evidence.raw_sha256) } } }
-            }
+            } }
             @match chain::verify(&report.chain) {
                 Ok(()) => p {
                     span.badge.info { (language.pick("chaîne intacte", "chain intact")) } " " (links) "\u{a0}"
@@ -263,6 +268,8 @@ fn consultations(user: &User, accesses: &[Access]) -> Markup {
     let kind = |kind: &str| match kind {
         "list" => language.pick("vu dans une liste", "seen in a list"),
         "export" => language.pick("exporté", "exported"),
+        "hold" => language.pick("conservé au-delà de l’échéance", "kept beyond its time"),
+        "lift" => language.pick("conservation levée", "no longer kept beyond its time"),
         _ => language.pick("ouvert", "opened"),
     };
     html! {

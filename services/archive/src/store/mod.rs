@@ -3,6 +3,7 @@
 //! Promises: applying the same facts again, in any order and any batches, changes nothing; the text of a comment is kept only once
 //! it was escalated; every change of a report takes the next number of one counter, so that the index can ask for what it lacks.
 
+mod keeping;
 mod read;
 mod schema;
 
@@ -17,6 +18,7 @@ use vigie_runtime::{Database, Runtime};
 use crate::chain::{self, Succession};
 use crate::state::{self, DecisionFact};
 
+pub use keeping::Hold;
 pub use read::{Access, Stored};
 
 /// Something that a topic says.
@@ -71,10 +73,7 @@ impl Store {
             return Ok(applied);
         }
         let mut transaction = self.database.begin().await?;
-        // One writer at a time, also across processes: records of one comment arrive on three topics, perhaps in three processes.
-        sqlx::query("UPDATE archive_changes SET value = value WHERE id = 1")
-            .execute(&mut *transaction)
-            .await?;
+        be_alone(&mut transaction).await?;
         let mut touched: BTreeSet<RevisionId> = BTreeSet::new();
         for fact in facts {
             match fact {
@@ -95,6 +94,22 @@ impl Store {
     pub(crate) const fn database(&self) -> &Database {
         &self.database
     }
+}
+
+/// One writer at a time, also across processes: records of one comment arrive on three topics, perhaps in three processes.
+async fn be_alone(transaction: &mut Transaction<'static, Any>) -> anyhow::Result<()> {
+    sqlx::query("UPDATE archive_changes SET value = value WHERE id = 1")
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+/// The number of the change that this transaction makes.
+async fn next_change(transaction: &mut Transaction<'static, Any>) -> anyhow::Result<i64> {
+    let row = sqlx::query("UPDATE archive_changes SET value = value + 1 WHERE id = 1 RETURNING value")
+        .fetch_one(&mut **transaction)
+        .await?;
+    Ok(row.try_get(0)?)
 }
 
 /// Most verdicts: neither escalated, nor an edit, nor a deletion. They cost the archive nothing.
@@ -150,8 +165,8 @@ async fn offer(transaction: &mut Transaction<'static, Any>, verdict: &Verdict) -
         "INSERT INTO archive_reports (id, revision, comment_id, institution, account, platform, state, opened_us, revised_us, verdict_id, escalates, \
          verdict, decision, changed) VALUES ($1, $2, $3, $4, $5, $6, 'signalled', $7, $8, $9, $10, $11, NULL, 0) \
          ON CONFLICT (id) DO UPDATE SET verdict_id = excluded.verdict_id, escalates = excluded.escalates, verdict = excluded.verdict \
-         WHERE excluded.escalates > archive_reports.escalates \
-         OR (excluded.escalates = archive_reports.escalates AND excluded.verdict_id < archive_reports.verdict_id)",
+         WHERE archive_reports.erased_us = 0 AND (excluded.escalates > archive_reports.escalates \
+         OR (excluded.escalates = archive_reports.escalates AND excluded.verdict_id < archive_reports.verdict_id))",
     )
     .bind(ReportId::derive(&comment.revision).as_str())
     .bind(comment.revision.as_str())
@@ -178,15 +193,13 @@ async fn note_decision(
     note_verdict(transaction, &decision.verdict, escalates, touched).await?;
     let revision = &decision.verdict.comment.revision;
     let mut fact = DecisionFact::of(decision);
-    if !touched.contains(revision) {
-        // Perhaps no report: then nothing that a person wrote about the comment is kept here.
-        let known = sqlx::query("SELECT 1 FROM archive_reports WHERE revision = $1")
-            .bind(revision.as_str())
-            .fetch_optional(&mut **transaction)
-            .await?;
-        if known.is_none() {
-            fact.note = None;
-        }
+    // Perhaps no report, or an erased one: then nothing that a person wrote about the comment is kept here.
+    let known = sqlx::query("SELECT 1 FROM archive_reports WHERE revision = $1 AND erased_us = 0")
+        .bind(revision.as_str())
+        .fetch_optional(&mut **transaction)
+        .await?;
+    if known.is_none() {
+        fact.note = None;
     }
     sqlx::query("INSERT INTO archive_decisions (id, revision, body) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING")
         .bind(decision.id.as_str())
@@ -238,10 +251,7 @@ async fn settle(transaction: &mut Transaction<'static, Any>, revision: &Revision
     if !linked && !opened && before == (state.as_str().to_owned(), opened_us, decision.clone()) {
         return Ok((false, false));
     }
-    let changed: i64 = sqlx::query("UPDATE archive_changes SET value = value + 1 WHERE id = 1 RETURNING value")
-        .fetch_one(&mut **transaction)
-        .await?
-        .try_get(0)?;
+    let changed = next_change(transaction).await?;
     sqlx::query("UPDATE archive_reports SET state = $2, opened_us = $3, decision = $4, changed = $5 WHERE id = $1")
         .bind(id)
         .bind(state.as_str())

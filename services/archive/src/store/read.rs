@@ -8,7 +8,7 @@ use super::{Store, succession_of};
 use crate::chain::Succession;
 use crate::state::DecisionFact;
 
-const REPORT: &str = "id, state, opened_us, changed, verdict, decision";
+pub(super) const REPORT: &str = "id, state, opened_us, changed, verdict, decision, erased_us";
 
 /// A report without its chain and follow-up: what the index and the lists need.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +25,8 @@ pub struct Stored {
     pub verdict: Verdict,
     /// The decision in effect.
     pub decision: Option<DecisionFact>,
+    /// When its text was erased, because its time was over.
+    pub erased_at: Option<Timestamp>,
 }
 
 /// Somebody looked at a report.
@@ -34,7 +36,7 @@ pub struct Access {
     pub at: Timestamp,
     /// Under which pseudonym.
     pub pseudonym: String,
-    /// `list`, `report` or `export`.
+    /// `list`, `report`, `export`, `hold` or `lift`.
     pub kind: String,
 }
 
@@ -165,7 +167,12 @@ impl Store {
     }
 }
 
-fn stored(row: &sqlx::any::AnyRow) -> anyhow::Result<Stored> {
+/// A moment in microseconds; 0 is none.
+pub(super) fn moment(us: i64) -> Result<Option<Timestamp>, jiff::Error> {
+    (us != 0).then(|| Timestamp::from_microsecond(us)).transpose()
+}
+
+pub(super) fn stored(row: &sqlx::any::AnyRow) -> anyhow::Result<Stored> {
     let state: String = row.try_get(1)?;
     let decision: Option<String> = row.try_get(5)?;
     Ok(Stored {
@@ -178,6 +185,7 @@ fn stored(row: &sqlx::any::AnyRow) -> anyhow::Result<Stored> {
         changed: row.try_get(3)?,
         verdict: serde_json::from_str(&row.try_get::<String, _>(4)?)?,
         decision: decision.map(|body| serde_json::from_str(&body)).transpose()?,
+        erased_at: moment(row.try_get(6)?)?,
     })
 }
 

@@ -3,7 +3,8 @@
 use vigie_runtime::Migration;
 
 /// Every change of the tables, oldest first.
-pub const MIGRATIONS: &[Migration] = &[Migration {
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
     version: 1,
     name: "reports, what is known of them, the evidence chain, accesses",
     sql: "\
@@ -23,4 +24,14 @@ PRIMARY KEY (report_id, sequence), UNIQUE (report_id, event));
 CREATE TABLE archive_accesses (at_us BIGINT NOT NULL, person BIGINT NOT NULL, pseudonym TEXT NOT NULL, kind TEXT NOT NULL, report_id TEXT NOT NULL);
 CREATE INDEX archive_accesses_report ON archive_accesses (report_id, at_us);
 ",
-}];
+    },
+    Migration {
+        version: 2,
+        name: "when a report was erased, and who keeps one longer",
+        sql: "\
+ALTER TABLE archive_reports ADD COLUMN erased_us BIGINT NOT NULL DEFAULT 0;
+CREATE TABLE archive_holds (report_id TEXT NOT NULL, held_us BIGINT NOT NULL, person BIGINT NOT NULL, pseudonym TEXT NOT NULL, \
+reason TEXT NOT NULL, lifted_us BIGINT NOT NULL, lifted_by TEXT NOT NULL, PRIMARY KEY (report_id, held_us));
+",
+    },
+];

@@ -71,6 +71,26 @@ async fn get(app: &Router, cookie: &str, path: &str) -> anyhow::Result<(StatusCo
     Ok((status, String::from_utf8(to_bytes(response.into_body(), 4 << 20).await?.to_vec())?))
 }
 
+/// Sends a form as the page of `path` would, and follows where it leads: the status, and the page that is shown then.
+async fn send(app: &Router, cookie: &str, path: &str, action: &str, fields: &str) -> anyhow::Result<(StatusCode, String)> {
+    let (_, page) = get(app, cookie, path).await?;
+    let token = page
+        .split("name=\"csrf\" value=\"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next())
+        .unwrap_or_default();
+    let request = Request::post(action)
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header(header::COOKIE, cookie)
+        .body(Body::from(format!("csrf={token}&{fields}")))?;
+    let answer = app.clone().oneshot(request).await?;
+    let status = answer.status();
+    match answer.headers().get(header::LOCATION) {
+        Some(place) => Ok((status, get(app, cookie, place.to_str()?).await?.1)),
+        None => Ok((status, String::from_utf8(to_bytes(answer.into_body(), 1 << 20).await?.to_vec())?)),
+    }
+}
+
 struct Site {
     app: Router,
     store: store::Store,
@@ -199,6 +219,48 @@ async fn people_see_the_reports_of_their_institutions_only() -> anyhow::Result<(
         }
         let nobody = site.app.clone().oneshot(Request::get(path).body(Body::empty())?).await?;
         assert!(nobody.status().is_redirection(), "{}", nobody.status());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_lead_keeps_a_report_longer_and_an_erased_one_says_so() -> anyhow::Result<()> {
+    for site in sites().await? {
+        let path = format!("/archive/{}", site.report);
+        let (hold, lift) = (format!("{path}/hold"), format!("{path}/lift"));
+        let cookie = sign_in(&site.app, "moderatrice").await?;
+        let (status, page) = send(&site.app, &cookie, &path, &hold, "reason=plainte").await?;
+        assert!(status == StatusCode::FORBIDDEN && !page.contains("plainte"));
+        let elsewhere = sign_in(&site.app, "ailleurs").await?;
+        assert_eq!(
+            send(&site.app, &elsewhere, "/archive", &hold, "reason=plainte").await?.0,
+            StatusCode::NOT_FOUND
+        );
+        assert_eq!(site.store.holds(&site.report).await?, []);
+
+        let cookie = sign_in(&site.app, "responsable").await?;
+        let (_, page) = get(&site.app, &cookie, &path).await?;
+        assert!(page.contains("Conservé tant que personne n’a décidé") && page.contains("Conserver plus longtemps"));
+        let (_, page) = send(&site.app, &cookie, &path, &hold, "reason=+++").await?;
+        assert!(page.contains("Indiquez le motif") && page.contains("Conserver plus longtemps"));
+        let (_, page) = send(&site.app, &cookie, &path, &hold, &format!("reason={}", "x".repeat(501))).await?;
+        assert!(page.contains("dépasse 500"));
+        let (status, page) = send(&site.app, &cookie, &path, &hold, "reason=plainte+%3Cb%3E114").await?;
+        assert!(status.is_redirection() && page.contains("plainte &lt;b&gt;114") && page.contains("Lever la conservation"));
+        assert!(page.contains("conservé au-delà de l’échéance"), "it is written down who kept it");
+        let (_, page) = send(&site.app, &cookie, &path, &lift, "").await?;
+        assert!(page.contains("La conservation est levée") && page.contains("Conserver plus longtemps"));
+
+        assert!(site.store.erase(&site.report, jiff::Timestamp::now(), |_| true).await?);
+        let (status, page) = get(&site.app, &cookie, &path).await?;
+        assert!(status == StatusCode::OK && page.contains("Dossier effacé") && page.contains("chaîne intacte"));
+        assert!(!page.contains("égorger") && !page.contains("plainte") && !page.contains("SHA-256 du texte"));
+        // The index may not have followed yet: neither list nor export show it.
+        for list in ["/archive?q=egorger", "/archive/export.csv", "/archive/export.jsonl"] {
+            assert!(!get(&site.app, &cookie, list).await?.1.contains(site.report.as_str()), "{list}");
+        }
+        let (_, page) = send(&site.app, &cookie, "/archive", &hold, "reason=trop+tard").await?;
+        assert!(page.contains("a été effacé"), "{page}");
     }
     Ok(())
 }
