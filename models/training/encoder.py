@@ -41,6 +41,12 @@ class Layer(nn.Module):
         self.attention_norm, self.output_norm = (nn.LayerNorm(shape.hidden, eps=1e-12) for _ in range(2))
         self.rise, self.fall = nn.Linear(shape.hidden, shape.intermediate), nn.Linear(shape.intermediate, shape.hidden)
 
+    def set_neurons(self, neurons):
+        """Makes the feed-forward block so wide: new weights where it was not."""
+        if neurons != self.rise.out_features:
+            hidden = self.rise.in_features
+            self.rise, self.fall = nn.Linear(hidden, neurons), nn.Linear(neurons, hidden)
+
     def forward(self, states, bias):
         texts, tokens, hidden = states.shape
         query, key, value = (
@@ -70,16 +76,30 @@ class Classifier(nn.Module):
     def embed(self, ids):
         return self.norm(self.words(ids) + self.positions.weight[: ids.shape[1]] + self.kind)
 
-    def forward(self, ids, mask):
-        present = mask.to(torch.float32)
-        bias = (1.0 - present)[:, None, None, :] * -10000.0
-        states = self.embed(ids)
+    def bias(self, mask):
+        """What attention adds for each piece that is looked at: float32, [texts, 1, 1, tokens]."""
+        return (1.0 - mask.to(torch.float32))[:, None, None, :] * -10000.0
+
+    def features(self, ids, mask):
+        """Mean and maximum over the tokens: [texts, 2 * hidden]."""
+        states, bias = self.embed(ids), self.bias(mask)
         for layer in self.layers:
             states = layer(states, bias)
-        weights = present[:, :, None]
+        weights = mask.to(torch.float32)[:, :, None]
         mean = (states * weights).sum(1) / weights.sum(1).clamp(min=1.0)
         most = (states + (1.0 - weights) * -10000.0).amax(1)
-        return self.heads(self.dropout(torch.cat([mean, most], 1)))
+        return torch.cat([mean, most], 1)
+
+    def forward(self, ids, mask):
+        return self.heads(self.dropout(self.features(ids, mask)))
+
+    def load(self, state):
+        """Takes the weights of `state`, and from it how many layers there are and how many neurons each has in its feed-forward block."""
+        count = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("layers."))
+        self.layers = nn.ModuleList(self.layers[index] for index in range(count))
+        for index, layer in enumerate(self.layers):
+            layer.set_neurons(len(state[f"layers.{index}.rise.bias"]))
+        self.load_state_dict(self.state_dict() | state)
 
     def widen(self, words):
         """Appends the frozen embeddings of another vocabulary ([pieces, hidden]); returns the offset of its ids."""

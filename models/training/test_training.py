@@ -30,6 +30,7 @@ import mixing
 import own_heads
 import quantise
 import risk
+import shrinking
 import templates
 import train
 from calibrate import MARKER
@@ -97,11 +98,11 @@ def lay(folder):
     np.savez(folder / "weights.npz", **pack(first_weights()))
 
 
-def run_of(folder, minutes=5.0, texts=4500, teachers=(), layers=None, own_by_labels=False):
+def run_of(folder, minutes=5.0, texts=4500, teachers=(), layers=None, neurons=None, match=0.0, own_by_labels=False, resume=None):
     return train.Run(
         argparse.Namespace(
-            data=folder, base=folder, work=folder, out=folder / "model", resume=None, first_model=None, asked=1.0, whole_vocabulary=None, export_only=False, french_from=0.67, decay=1.0, texts=texts, minutes=minutes, every=60.0,
-            teachers=list(teachers), layers=layers, own_by_labels=own_by_labels, last=False, samples=3000, processes=2, layer_dropout=0.1,
+            data=folder, base=folder, work=folder, out=folder / "model", resume=resume, first_model=None, asked=1.0, whole_vocabulary=None, export_only=False, french_from=0.67, decay=1.0, texts=texts, minutes=minutes, every=60.0,
+            teachers=list(teachers), layers=layers, neurons=neurons, match=match, own_by_labels=own_by_labels, last=False, samples=3000, processes=2, layer_dropout=0.1,
             tokens=24, padded_tokens=128, frozen=0, rate=2e-3, blend=[0.5, 1.0], threads=1, seed=3,
         )
     )  # fmt: skip
@@ -151,10 +152,35 @@ class Training(unittest.TestCase):
             run.blend(run.train())
             student = run_of(folder, texts=3000, teachers=[folder / "blended.pt"] * 2, layers=[1])
             said = student.targets[0]
-            torch.testing.assert_close(said, student.answers(run.average, student.parts[0], np.arange(len(said))), atol=0.1, rtol=0.1)
+            torch.testing.assert_close(said, student.answers(run.average, student.parts[0], np.arange(len(said)))[0], atol=0.1, rtol=0.1)
             model = student.train()
             self.assertEqual(len(model.layers), 1)
             self.assertGreater(auc(train.logits_of(model, run.reader, run.validation.sequences["toxifrench"])[:, 0], run.validation.truths["toxifrench"][:, 0]), 0.95)
+
+    def test_a_narrow_network_learns_from_a_wide_one(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            lay(folder)
+            run = run_of(folder)
+            run.blend(run.train())
+            student = run_of(folder, texts=2000, teachers=[folder / "blended.pt"], neurons=16, match=5.0)
+            everything = np.arange(len(student.parts[0]))
+            before = student.answers(run.average, student.parts[0], everything)[1]
+            torch.testing.assert_close(student.hints[0], before, atol=0.1, rtol=0.1)
+            distances = [train.distance(student.answers(student.average, student.parts[0], everything)[1], student.hints[0])]
+            model = student.train()
+            distances.append(train.distance(student.answers(model, student.parts[0], everything)[1], student.hints[0]))
+            self.assertLess(distances[1], distances[0] / 2)
+            self.assertEqual({layer.rise.out_features for layer in model.layers}, {16})
+            sequences = run.validation.sequences["toxifrench"]
+            direct = train.logits_of(model, run.reader, sequences)
+            self.assertGreater(auc(direct[:, 0], run.validation.truths["toxifrench"][:, 0]), 0.95)
+            # Its checkpoint says how wide it is, and so does its int8 form.
+            student.blend(model)
+            quantise.to_int8(model, folder / "int8.onnx", sequences)
+            for path, atol in (("blended.pt", 1e-4), ("int8.onnx", 0.1 * np.abs(direct).max())):
+                again = run_of(folder, texts=10, resume=folder / path)
+                np.testing.assert_allclose(train.logits_of(again.average, run.reader, sequences), direct, atol=atol)
 
     def test_a_teacher_is_silent_about_our_own_lines(self):
         with tempfile.TemporaryDirectory() as name:
@@ -186,6 +212,26 @@ class Training(unittest.TestCase):
             kept = {text for text in GOOD + BAD if mixing.is_held_out({"text": text})}
             self.assertEqual(texts, set(GOOD + BAD) - kept)
             self.assertTrue(mixing.is_held_out({"text": "a", "twin": "x"}) == mixing.is_held_out({"text": "b", "twin": "x"}))
+
+
+class Shrinking(unittest.TestCase):
+    def test_neurons_that_others_make_up_for_are_taken_first(self):
+        torch.manual_seed(4)
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            (folder / "config.json").write_text(json.dumps(CONFIG))
+            tokenizer().save(str(folder / "tokenizer.json"))
+            reader, model = Reader(folder / "tokenizer.json", 24, 1), encoder.Classifier(encoder.Shape.read(folder / "config.json"), 3)
+        sequences = [reader.ids(text) for text in GOOD + BAD]
+        with torch.no_grad():
+            for layer in model.layers:
+                layer.rise.weight[40:] = layer.rise.weight[:24]  # 24 of the 64 repeat others
+                layer.rise.bias[40:] = layer.rise.bias[:24]
+        model.eval()
+        said = train.logits_of(model, reader, sequences)
+        shrinking.fewer_neurons(model, 40, reader, sequences)
+        self.assertEqual([layer.fall.in_features for layer in model.layers], [40, 40])
+        np.testing.assert_allclose(train.logits_of(model, reader, sequences), said, atol=0.02)
 
 
 class Quantisation(unittest.TestCase):

@@ -20,7 +20,9 @@ validation lines, by hash, choose the state; the other half only report. From --
 With --teachers, blended states of earlier runs with other seeds, the network begins at their mean and learns what they say together (their
 mean logits, at temperature 2) besides the labels: distillation (Hinton, Vinyals and Dean, 2015). With --own-by-labels they are asked about real
 comments alone: the released network as its own teacher then learns new lines of ours without forgetting what it says of forums and tweets
-(learning without forgetting, Li and Hoiem, 2016). With --layers it keeps only those.
+(learning without forgetting, Li and Hoiem, 2016). With --layers it keeps only those; with --neurons it begins with so many in each feed-forward block
+(shrinking.py). --match also holds what lies before the heads to what the teachers have there, which says more of a text than its logits
+(hints: Romero and others, 2015).
 
 It uses an accelerator where PyTorch finds one (CUDA): the largest batches that fit, all processors for drawing. Else two cores.
 
@@ -52,6 +54,7 @@ import augmentation
 import mixing
 import quantise
 import samples
+import shrinking
 import templates
 from encoder import OLD_TOXIC, Classifier, Shape, first_weights, load_first_model, load_first_weights
 from graph import Session
@@ -69,6 +72,7 @@ TEMPERATURE = 2.0
 LABELS_BESIDE_TEACHERS = 0.3  # weight of the labels where there are teachers
 PROBE = (512, 384, 1536)  # texts' pieces, and the sides of the widest matrix of a layer
 QUANTISE_TEXTS = 300
+SHRINK_TEXTS = 1500  # texts whose activations say which neurons stay
 CHUNK = 1536  # texts drawn together
 
 
@@ -108,6 +112,12 @@ def softened_loss(logits, targets, weights):
     wanted = torch.sigmoid(torch.nan_to_num(targets) / TEMPERATURE)
     losses = torch.nn.functional.binary_cross_entropy_with_logits(logits / TEMPERATURE, wanted, reduction="none")
     return (losses * known * weights).sum() * TEMPERATURE / len(logits)
+
+
+def distance(features, targets):
+    """Mean squared difference of what lies before the heads ([texts, features]) from that of the teachers, NaN where they were not asked."""
+    known = ~torch.isnan(targets)
+    return ((features - torch.nan_to_num(targets)).pow(2) * known).mean()
 
 
 class Stream:
@@ -239,7 +249,6 @@ class Run:
             words = first_weights(arguments.whole_vocabulary)["embeddings.word_embeddings.weight"]
             foreign = Reader(arguments.whole_vocabulary / "tokenizer.json", arguments.tokens, shape.padding, self.model.widen(words))
             languages = (*TRIMMED_LANGUAGES, "de", "pt", "es")
-        self.model.freeze(arguments.frozen)
         self.validation = Validation(arguments.data, self.reader)
         self.pool = Pool(arguments.data, languages=languages)
         self.random = np.random.default_rng(arguments.seed)
@@ -249,21 +258,23 @@ class Run:
         first = self.model.to(self.device)
         self.model = copy.deepcopy(first)
         if arguments.teachers:
-            self.load(mean([checkpoint(path) for path in arguments.teachers]))
+            self.model.load(mean([checkpoint(path) for path in arguments.teachers]))
+        if arguments.resume:
+            self.model.load(checkpoint(arguments.resume))
         if arguments.layers:
             self.model.layers = torch.nn.ModuleList(self.model.layers[index] for index in arguments.layers)
-        if arguments.resume:
-            self.load(checkpoint(arguments.resume))
+        if arguments.neurons:
+            texts = [self.pool.rows[index] for index in self.pool.draw(self.random, SHRINK_TEXTS, True)]
+            shrinking.fewer_neurons(self.model.to("cpu"), arguments.neurons, self.reader, [self.reader.ids(row["text"], row.get("parent")) for row in texts])
+            self.model.to(self.device)
         released = arguments.resume and arguments.resume.suffix == ".onnx"
         self.trained_before = bool(arguments.teachers or released)
-        start = self.model if self.trained_before or arguments.layers else first
+        start = self.model if self.trained_before or arguments.layers or arguments.neurons else first
         self.start = {name: value.clone() for name, value in start.state_dict().items()}
+        self.model.freeze(arguments.frozen)
         self.average = copy.deepcopy(self.model)
         if not arguments.export_only:
             self.prepare(first)
-
-    def load(self, state):
-        self.model.load_state_dict(self.model.state_dict() | state)
 
     def prepare(self, first):
         """Draws the samples and asks the teachers about them, and the first model about the last head."""
@@ -271,33 +282,41 @@ class Run:
         count = min(arguments.texts, arguments.samples)
         mixed = round(count * arguments.french_from)
         self.parts = [samples.draw(self.stream, size, french, arguments.processes).to(self.device) for size, french in ((mixed, False), (count - mixed, True))]
-        self.targets = [torch.full((len(part), len(self.outputs)), torch.nan, device=self.device) for part in self.parts]
-        for targets, part in zip(self.targets, self.parts, strict=True):
+        outputs, width = len(self.outputs), self.model.heads.in_features
+        self.targets = [torch.full((len(part), outputs), torch.nan, device=self.device) for part in self.parts]
+        self.hints = [torch.full((len(part), width if arguments.match else 0), torch.nan, device=self.device) for part in self.parts]
+        for targets, hints, part in zip(self.targets, self.hints, self.parts, strict=True):
             asked, questions = [], np.flatnonzero(~part.own) if arguments.own_by_labels else np.arange(len(part))
             for path in arguments.teachers:
                 teacher = copy.deepcopy(first)
-                teacher.load_state_dict(first.state_dict() | checkpoint(path))
+                teacher.load(checkpoint(path))
                 asked.append(self.answers(teacher, part, questions))
             if asked:
-                targets[torch.from_numpy(questions).to(self.device)] = sum(asked) / len(asked)
-                part.weights[torch.from_numpy(questions).to(self.device)] *= LABELS_BESIDE_TEACHERS
+                places = torch.from_numpy(questions).to(self.device)
+                targets[places] = sum(logits for logits, _ in asked) / len(asked)
+                part.weights[places] *= LABELS_BESIDE_TEACHERS
+                if arguments.match:
+                    hints[places] = sum(features for _, features in asked) / len(asked)
             if arguments.first_model:
                 chosen = np.flatnonzero(self.random.random(len(part)) < arguments.asked)
-                targets[torch.from_numpy(chosen).to(self.device), -1] = self.answers(first, part, chosen)[:, -1]
+                targets[torch.from_numpy(chosen).to(self.device), -1] = self.answers(first, part, chosen)[0][:, -1]
         self.batches = [part.batches(self.random, arguments.padded_tokens) for part in self.parts]
         self.weights = torch.cat([head_weights(), torch.ones(len(self.outputs) - len(HEADS))]).to(self.device)
         self.optimiser = torch.optim.AdamW(parameter_groups(self.model, arguments.rate, 0.95), weight_decay=0.01, fused=True)
         self.moving = [(own, new) for own, new in zip(self.average.parameters(), self.model.parameters(), strict=True) if new.requires_grad]
 
     def answers(self, model, part, chosen):
-        """Logits of a network for the samples of a part at the indices `chosen`: float32, [samples, outputs]."""
+        """Logits of a network for the samples of a part at the indices `chosen` (float32, [samples, outputs]), and what lies before its heads."""
         found = torch.zeros((len(part), len(self.outputs)), device=self.device)
+        features = torch.zeros((len(part), model.heads.in_features), device=self.device)
         model.eval()
         with torch.no_grad(), torch.autocast(self.device, torch.bfloat16, enabled=self.bfloat16):
             for group in part.groups(chosen, 4 * self.arguments.padded_tokens):
                 ids, mask, _, _ = part.batch(group)
-                found[torch.from_numpy(group).to(self.device)] = model(ids, mask).float()
-        return found[torch.from_numpy(chosen).to(self.device)]
+                places, before = torch.from_numpy(group).to(self.device), model.features(ids, mask)
+                features[places], found[places] = before.float(), model.heads(before).float()
+        places = torch.from_numpy(chosen).to(self.device)
+        return found[places], features[places]
 
     def minutes(self):
         return (time.monotonic() - self.started) / 60
@@ -315,11 +334,14 @@ class Run:
             group["lr"] = group["base"] * rise * max(0.03, 1 - self.arguments.decay * progress)
         self.model.train()
         with torch.autocast(self.device, torch.bfloat16, enabled=self.bfloat16):
-            logits = self.model(ids, mask)
-        logits, known = logits.float(), len(HEADS)
+            features = self.model.features(ids, mask)
+            logits = self.model.heads(self.model.dropout(features))
+        logits, known, asked = logits.float(), len(HEADS), torch.from_numpy(chosen).to(self.device)
         loss = masked_loss(logits[:, :known], values, row_weights, self.weights[:known])
         if self.arguments.teachers or self.arguments.first_model:
-            loss = loss + softened_loss(logits, self.targets[place][torch.from_numpy(chosen).to(self.device)], self.weights)
+            loss = loss + softened_loss(logits, self.targets[place][asked], self.weights)
+        if self.arguments.match:
+            loss = loss + self.arguments.match * distance(features.float(), self.hints[place][asked])
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -391,6 +413,8 @@ def arguments_of(parser):
     parser.add_argument("--teachers", type=pathlib.Path, nargs="+", default=[], help="blended.pt, or model.onnx, of earlier runs to learn from")
     parser.add_argument("--own-by-labels", action="store_true", help="ask the teachers about real comments alone; those written for this project have sure labels")
     parser.add_argument("--layers", type=int, nargs="+", help="keep only these layers, counted from 0 at the bottom")
+    parser.add_argument("--neurons", type=int, help="begin with so many neurons in each feed-forward block, from those of what it begins from")
+    parser.add_argument("--match", type=float, default=0.0, help="weight of the squared distance to what the teachers have before their heads")
     parser.add_argument("--export-only", action="store_true", help="no training: export what --resume names")
     parser.add_argument("--blend", type=float, nargs="+", default=[1.0, 0.8, 0.65, 0.5], help="shares of the new weights to try")
     parser.add_argument("--last", action="store_true", help="blend the last state, not the best: where a small share of it is taken")
