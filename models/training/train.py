@@ -262,6 +262,8 @@ class Run:
         if arguments.resume:
             self.model.load(checkpoint(arguments.resume))
         if arguments.layers:
+            if max(arguments.layers) >= len(self.model.layers):
+                raise SystemExit(f"--layers counts from 0, and what it begins from has {len(self.model.layers)} layers; a shallow checkpoint needs no --layers")
             self.model.layers = torch.nn.ModuleList(self.model.layers[index] for index in arguments.layers)
         if arguments.neurons:
             texts = [self.pool.rows[index] for index in self.pool.draw(self.random, SHRINK_TEXTS, True)]
