@@ -174,7 +174,27 @@ impl ReportIndex {
         let mut commit = writer.prepare_commit()?;
         commit.set_payload(&serde_json::to_string(position)?);
         commit.commit()?;
+        if reports.iter().any(|report| report.erased_at.is_some()) {
+            self.purge()?;
+        }
         self.searcher.shared.read().unwrap_or_else(PoisonError::into_inner).0.reload()?;
+        Ok(())
+    }
+
+    /// Writes the segments anew that hold deleted reports: until then their words are still in the files.
+    fn purge(&mut self) -> anyhow::Result<()> {
+        // Merges that run by themselves end first: they would take the same segments.
+        if let Some(writer) = self.writer.take() {
+            writer.wait_merging_threads()?;
+        }
+        let mut writer: IndexWriter = self.index.writer_with_num_threads(1, WRITER_BYTES)?;
+        for segment in self.index.searchable_segment_metas()? {
+            if segment.num_deleted_docs() > 0 {
+                writer.merge(&[segment.id()]).wait()?;
+            }
+        }
+        writer.garbage_collect_files().wait()?;
+        self.writer = Some(writer);
         Ok(())
     }
 }

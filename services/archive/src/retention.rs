@@ -1,4 +1,4 @@
-//! Until when a report is kept, and its erasure afterwards. What is counted and signed stays: the row with its dates and labels, and the
+//! Until when a report is kept, and its erasure afterwards, from the files of the tables and of the index too. What is counted and signed stays: the row with its dates and labels, and the
 //! evidence chain, which holds digests alone.
 //!
 //! A report that nobody has decided on is never touched, nor one that a lead keeps because of proceedings. The others are kept as long as
@@ -55,12 +55,14 @@ pub async fn erase(store: &Store, policies: &Policies, now: Timestamp) -> anyhow
     let (mut erased, mut last) = (0, String::new());
     loop {
         let reports = store.decided_after(&last, PAGE).await?;
-        let Some(end) = reports.last() else { return Ok(erased) };
+        let Some(end) = reports.last() else { break };
         end.id.as_str().clone_into(&mut last);
         for report in reports.iter().filter(|report| is_due(report)) {
             erased += u64::from(store.erase(&report.id, now, is_due).await?);
         }
     }
+    store.database().forget_erased().await?;
+    Ok(erased)
 }
 
 /// Erases every hour what is due.

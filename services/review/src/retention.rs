@@ -75,6 +75,7 @@ pub(crate) async fn erase(queue: &Queue, policies: &Policies, now: i64) -> anyho
             }
         }
     }
+    queue.database.forget_erased().await?;
     Ok(erased)
 }
 

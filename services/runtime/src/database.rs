@@ -127,6 +127,18 @@ impl Database {
         }
     }
 
+    /// Takes what was erased out of the log of SQLite too, which keeps earlier pages until they are written over. Where somebody
+    /// reads them all the while, they stay until the next call. On PostgreSQL autovacuum does it.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn forget_erased(&self) -> Result<(), sqlx::Error> {
+        if self.engine == Engine::Sqlite {
+            self.pool.execute("PRAGMA wal_checkpoint(TRUNCATE)").await?;
+        }
+        Ok(())
+    }
+
     /// To be put at the end of a SELECT that claims rows: on PostgreSQL claimers pass over each other's rows; on SQLite there is
     /// one writer at a time anyway.
     #[must_use]
@@ -149,6 +161,8 @@ async fn open_sqlite(path: &Path) -> anyhow::Result<Database> {
                 connection.execute("PRAGMA journal_mode = WAL").await?;
                 connection.execute("PRAGMA synchronous = FULL").await?;
                 connection.execute("PRAGMA foreign_keys = ON").await?;
+                // What is erased is overwritten, not only given free.
+                connection.execute("PRAGMA secure_delete = ON").await?;
                 Ok(())
             })
         })

@@ -72,7 +72,7 @@ async fn the_time_of_a_report_follows_its_state_and_its_legal_basis() -> anyhow:
     Ok(())
 }
 
-/// Everything that the tables of the archive hold of the words that people wrote.
+/// Everything that the archive still holds of the words that people wrote: what its tables give, and on SQLite the bytes of their files.
 async fn written(runtime: &Runtime, archivist: &Archivist) -> anyhow::Result<String> {
     let mut found = String::new();
     for stored in archivist.store().changed_after(0, 1000).await? {
@@ -82,10 +82,18 @@ async fn written(runtime: &Runtime, archivist: &Archivist) -> anyhow::Result<Str
             found += &hold.reason;
         }
     }
-    if let Ok(file) = std::fs::read(runtime.data_dir.join("archive.db")) {
-        found += &String::from_utf8_lossy(&file);
+    if runtime.data_dir.join("archive.db").exists() {
+        for file in ["archive.db", "archive.db-wal"] {
+            found += &String::from_utf8_lossy(&std::fs::read(runtime.data_dir.join(file))?);
+        }
     }
     Ok(found)
+}
+
+/// Documents that the files of the index hold though they were deleted.
+fn deleted_but_there(runtime: &Runtime) -> anyhow::Result<u32> {
+    let segments = tantivy::Index::open_in_dir(runtime.data_dir.join("archive-index"))?.searchable_segment_metas()?;
+    Ok(segments.iter().map(tantivy::SegmentMeta::num_deleted_docs).sum())
 }
 
 #[tokio::test]
@@ -111,6 +119,7 @@ async fn what_is_over_is_erased_for_good_and_what_somebody_keeps_stays() -> anyh
         assert_eq!(erase(&store, &runtime.policies, late).await?, decided - 1);
         assert_eq!(erase(&store, &runtime.policies, late).await?, 0, "once");
         archivist.catch_up().await?;
+        assert_eq!(deleted_but_there(&runtime)?, 0);
         let waiting = states.len() - usize::try_from(decided)?;
         let found = |archivist: &Archivist, text: &str| {
             let clauses = search::parse(text);
