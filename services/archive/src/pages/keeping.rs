@@ -29,16 +29,12 @@ pub(super) struct Keeping {
 }
 
 impl Keeping {
-    pub(super) async fn of(pages: &Pages, id: &ReportId) -> anyhow::Result<Self> {
-        let stored = pages.store.stored(id.as_str()).await?;
-        let due = |stored: &Stored| {
-            let retention = &pages.policies.for_account(&stored.verdict.comment.account).retention;
-            retention::due(stored, retention)
-        };
+    pub(super) async fn of(pages: &Pages, stored: &Stored) -> anyhow::Result<Self> {
+        let retention = &pages.policies.for_account(&stored.verdict.comment.account).retention;
         Ok(Self {
-            due: stored.as_ref().and_then(due),
-            erased_at: stored.and_then(|stored| stored.erased_at),
-            holds: pages.store.holds(id).await?,
+            due: retention::due(stored, retention),
+            erased_at: stored.erased_at,
+            holds: pages.store.holds(&stored.id).await?,
         })
     }
 

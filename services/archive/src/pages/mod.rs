@@ -193,25 +193,21 @@ async fn find(
 
 async fn one(State(pages): State<Arc<Pages>>, user: User, Path(id): Path<String>, Query(said): Query<keeping::Said>) -> Response {
     let report = async {
-        let Some(report) = pages
-            .store
-            .report(&id)
-            .await?
-            .filter(|report| user.may_see(&report.verdict.comment.institution))
-        else {
+        let stored = pages.store.stored(&id).await?;
+        let Some(stored) = stored.filter(|report| user.may_see(&report.verdict.comment.institution)) else {
             return Ok(None);
         };
         pages
             .store
-            .record_access(user.id, user.pseudonym.as_str(), "report", std::slice::from_ref(&report.id))
+            .record_access(user.id, user.pseudonym.as_str(), "report", std::slice::from_ref(&stored.id))
             .await?;
         let accesses = if keeping::KEEPERS.contains(&user.role) {
             pages.store.accesses(&id, 50).await?
         } else {
             Vec::new()
         };
-        let keeping = keeping::Keeping::of(&pages, &report.id).await?;
-        anyhow::Ok(Some((report, accesses, keeping)))
+        let keeping = keeping::Keeping::of(&pages, &stored).await?;
+        anyhow::Ok(Some((pages.store.whole(stored).await?, accesses, keeping)))
     };
     match report.await {
         Ok(Some((report, accesses, keeping))) => {

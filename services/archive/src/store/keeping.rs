@@ -47,13 +47,7 @@ impl Store {
     /// The database failed; nothing was erased.
     pub async fn erase(&self, id: &ReportId, now: Timestamp, is_due: impl Fn(&Stored) -> bool) -> anyhow::Result<bool> {
         let mut transaction = self.database().begin().await?;
-        be_alone(&mut transaction).await?;
-        let sql = format!("SELECT {REPORT} FROM archive_reports WHERE id = $1 AND erased_us = 0 AND {NOT_HELD}");
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(id.as_str().to_owned())
-            .fetch_optional(&mut *transaction)
-            .await?;
-        let Some(mut report) = row.as_ref().map(stored).transpose()?.filter(is_due) else {
+        let Some(mut report) = neither_held_nor_erased(&mut transaction, id).await?.filter(is_due) else {
             return Ok(false);
         };
         let revision = report.verdict.comment.revision.clone();
@@ -86,13 +80,7 @@ impl Store {
     /// The database failed.
     pub async fn hold(&self, id: &ReportId, person: i64, pseudonym: &str, reason: &str) -> anyhow::Result<bool> {
         let mut transaction = self.database().begin().await?;
-        be_alone(&mut transaction).await?;
-        let sql = format!("SELECT 1 FROM archive_reports WHERE id = $1 AND erased_us = 0 AND {NOT_HELD}");
-        let free = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(id.as_str().to_owned())
-            .fetch_optional(&mut *transaction)
-            .await?;
-        if free.is_none() {
+        if neither_held_nor_erased(&mut transaction, id).await?.is_none() {
             return Ok(false);
         }
         sqlx::query(
@@ -146,6 +134,17 @@ impl Store {
             })
             .collect()
     }
+}
+
+/// The report, where nobody keeps it and it is not erased; nobody else changes it before the end of the transaction.
+async fn neither_held_nor_erased(transaction: &mut Transaction<'static, Any>, id: &ReportId) -> anyhow::Result<Option<Stored>> {
+    be_alone(transaction).await?;
+    let sql = format!("SELECT {REPORT} FROM archive_reports WHERE id = $1 AND erased_us = 0 AND {NOT_HELD}");
+    let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(id.as_str().to_owned())
+        .fetch_optional(&mut **transaction)
+        .await?;
+    row.as_ref().map(stored).transpose()
 }
 
 async fn erase_notes(transaction: &mut Transaction<'static, Any>, revision: &RevisionId) -> anyhow::Result<()> {

@@ -73,12 +73,22 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn report(&self, id: &str) -> anyhow::Result<Option<ThreatReport>> {
-        let Some(stored) = self.stored(id).await? else { return Ok(None) };
+        match self.stored(id).await? {
+            Some(stored) => self.whole(stored).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A report with its follow-up and its evidence chain.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn whole(&self, stored: Stored) -> anyhow::Result<ThreatReport> {
         let pool = self.database().pool();
         let mut enforcements = enforcements(pool, &stored.verdict.comment.revision).await?;
         enforcements.sort_by_key(|enforcement| enforcement.at);
         let rows = sqlx::query("SELECT entry, hash FROM archive_links WHERE report_id = $1 ORDER BY sequence")
-            .bind(id)
+            .bind(stored.id.as_str().to_owned())
             .fetch_all(pool)
             .await?;
         let chain: Result<Vec<ChainLink>, sqlx::Error> = rows
@@ -90,7 +100,7 @@ impl Store {
                 })
             })
             .collect();
-        Ok(Some(ThreatReport {
+        Ok(ThreatReport {
             id: stored.id,
             state: stored.state,
             opened_at: stored.opened_at,
@@ -98,7 +108,7 @@ impl Store {
             verdict: stored.verdict,
             enforcements,
             chain: chain?,
-        }))
+        })
     }
 
     /// How many reports there are.
