@@ -108,6 +108,19 @@ def run_of(folder, minutes=5.0, texts=4500, teachers=(), layers=None, neurons=No
     )  # fmt: skip
 
 
+def trained(folder):
+    """A run that ended, its network in blended.pt of `folder`."""
+    lay(folder)
+    run = run_of(folder)
+    run.blend(run.train())
+    return run
+
+
+def area(run, model):
+    """How well `model` tells the abusive comments of `run`."""
+    return auc(train.logits_of(model, run.reader, run.validation.sequences["toxifrench"])[:, 0], run.validation.truths["toxifrench"][:, 0])
+
+
 class Training(unittest.TestCase):
     def setUp(self):
         """Only what `lay` lays: none of the comments of this folder."""
@@ -139,7 +152,7 @@ class Training(unittest.TestCase):
             self.assertGreater(auc(small[:, 0], run.validation.truths["toxifrench"][:, 0]), 0.9)
             self.assertLess((folder / "int8.onnx").stat().st_size, plain.stat().st_size)
             again = copy.deepcopy(run.model)
-            again.load_state_dict(run.model.state_dict() | train.checkpoint(folder / "int8.onnx"))
+            again.load(train.checkpoint(folder / "int8.onnx"))
             np.testing.assert_allclose(train.logits_of(again, run.reader, sequences), direct, atol=0.1 * np.abs(direct).max())
             learnt = [name for name in model.state_dict() if name.startswith(("layers.", "heads."))]
             self.assertEqual(set(train.checkpoint(folder / "int8.onnx")), set(learnt))
@@ -147,22 +160,18 @@ class Training(unittest.TestCase):
     def test_a_shallow_network_learns_from_deep_ones(self):
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
-            lay(folder)
-            run = run_of(folder)
-            run.blend(run.train())
+            run = trained(folder)
             student = run_of(folder, texts=3000, teachers=[folder / "blended.pt"] * 2, layers=[1])
             said = student.targets[0]
             torch.testing.assert_close(said, student.answers(run.average, student.parts[0], np.arange(len(said)))[0], atol=0.1, rtol=0.1)
             model = student.train()
             self.assertEqual(len(model.layers), 1)
-            self.assertGreater(auc(train.logits_of(model, run.reader, run.validation.sequences["toxifrench"])[:, 0], run.validation.truths["toxifrench"][:, 0]), 0.95)
+            self.assertGreater(area(run, model), 0.95)
 
     def test_a_narrow_network_learns_from_a_wide_one(self):
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
-            lay(folder)
-            run = run_of(folder)
-            run.blend(run.train())
+            run = trained(folder)
             student = run_of(folder, texts=2000, teachers=[folder / "blended.pt"], neurons=16, match=5.0)
             everything = np.arange(len(student.parts[0]))
             before = student.answers(run.average, student.parts[0], everything)[1]
@@ -172,9 +181,9 @@ class Training(unittest.TestCase):
             distances.append(train.distance(student.answers(model, student.parts[0], everything)[1], student.hints[0]))
             self.assertLess(distances[1], distances[0] / 2)
             self.assertEqual({layer.rise.out_features for layer in model.layers}, {16})
+            self.assertGreater(area(run, model), 0.95)
             sequences = run.validation.sequences["toxifrench"]
             direct = train.logits_of(model, run.reader, sequences)
-            self.assertGreater(auc(direct[:, 0], run.validation.truths["toxifrench"][:, 0]), 0.95)
             # Its checkpoint says how wide it is, and so does its int8 form.
             student.blend(model)
             quantise.to_int8(model, folder / "int8.onnx", sequences)

@@ -297,8 +297,7 @@ class Run:
                 places = torch.from_numpy(questions).to(self.device)
                 targets[places] = sum(logits for logits, _ in asked) / len(asked)
                 part.weights[places] *= LABELS_BESIDE_TEACHERS
-                if arguments.match:
-                    hints[places] = sum(features for _, features in asked) / len(asked)
+                hints[places] = sum(features for _, features in asked) / len(asked)
             if arguments.first_model:
                 chosen = np.flatnonzero(self.random.random(len(part)) < arguments.asked)
                 targets[torch.from_numpy(chosen).to(self.device), -1] = self.answers(first, part, chosen)[0][:, -1]
@@ -308,15 +307,18 @@ class Run:
         self.moving = [(own, new) for own, new in zip(self.average.parameters(), self.model.parameters(), strict=True) if new.requires_grad]
 
     def answers(self, model, part, chosen):
-        """Logits of a network for the samples of a part at the indices `chosen` (float32, [samples, outputs]), and what lies before its heads."""
+        """Logits of a network for the samples of a part at the indices `chosen` (float32, [samples, outputs]), and what lies before its heads, where that
+        is matched (float32, [samples, features])."""
         found = torch.zeros((len(part), len(self.outputs)), device=self.device)
-        features = torch.zeros((len(part), model.heads.in_features), device=self.device)
+        features = torch.zeros((len(part), model.heads.in_features if self.arguments.match else 0), device=self.device)
         model.eval()
         with torch.no_grad(), torch.autocast(self.device, torch.bfloat16, enabled=self.bfloat16):
             for group in part.groups(chosen, 4 * self.arguments.padded_tokens):
                 ids, mask, _, _ = part.batch(group)
                 places, before = torch.from_numpy(group).to(self.device), model.features(ids, mask)
-                features[places], found[places] = before.float(), model.heads(before).float()
+                found[places] = model.heads(before).float()
+                if self.arguments.match:
+                    features[places] = before.float()
         places = torch.from_numpy(chosen).to(self.device)
         return found[places], features[places]
 
