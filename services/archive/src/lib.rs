@@ -20,7 +20,6 @@ pub mod store;
 
 use std::path::PathBuf;
 
-use prometheus::IntCounter;
 use serde::{Deserialize, Serialize};
 use vigie_runtime::{Runtime, Started};
 use vigie_web::Web;
@@ -65,12 +64,8 @@ pub async fn start(config: Config, runtime: Runtime, _web: Web) -> anyhow::Resul
         policies: runtime.policies.clone(),
         export_reports_max: config.export_reports_max,
     });
-    let erased = IntCounter::new(
-        "vigie_archive_reports_erased_total",
-        "Threat reports erased because their time was over.",
-    )?;
-    runtime.registry.register(Box::new(erased.clone()))?;
-    let retention = tokio::spawn(retention::run(runtime.clone(), archivist.store(), erased));
+    let metrics = retention::Metrics::register(&runtime.registry)?;
+    let retention = tokio::spawn(retention::run(runtime.clone(), archivist.store(), metrics));
     let consumer = tokio::spawn(async move { vigie_runtime::consume(&runtime, "archive", &TOPICS, BATCH_RECORDS_MAX, archivist).await });
     Ok(Started {
         name: "archive",

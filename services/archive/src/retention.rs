@@ -6,6 +6,7 @@
 //! without a legal basis that is the longest one, because nobody has said that a shorter one holds.
 
 use jiff::{Timestamp, ToSpan as _};
+use prometheus::{IntCounter, IntGauge, Registry};
 use vigie_domain::policy::Retention;
 use vigie_domain::{Outcome, ReportState};
 use vigie_runtime::{Policies, Runtime};
@@ -65,11 +66,42 @@ pub async fn erase(store: &Store, policies: &Policies, now: Timestamp) -> anyhow
     Ok(erased)
 }
 
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    /// Threat reports erased because their time was over.
+    erased: IntCounter,
+    /// When what was due was last erased without an error, in seconds since the epoch; the start of the process until then.
+    erasing: IntGauge,
+}
+
+impl Metrics {
+    pub(crate) fn register(registry: &Registry) -> anyhow::Result<Self> {
+        let metrics = Self {
+            erased: IntCounter::new(
+                "vigie_archive_reports_erased_total",
+                "Threat reports erased because their time was over.",
+            )?,
+            erasing: IntGauge::new(
+                "vigie_archive_erasing_timestamp_seconds",
+                "When threat reports whose time was over were last erased without an error, in seconds since the epoch; the start of the process until then.",
+            )?,
+        };
+        registry.register(Box::new(metrics.erased.clone()))?;
+        registry.register(Box::new(metrics.erasing.clone()))?;
+        metrics.erasing.set(Timestamp::now().as_second());
+        Ok(metrics)
+    }
+}
+
 /// Erases every hour what is due.
-pub(crate) async fn run(runtime: Runtime, store: Store, counter: prometheus::IntCounter) -> anyhow::Result<()> {
+pub(crate) async fn run(runtime: Runtime, store: Store, metrics: Metrics) -> anyhow::Result<()> {
     while !runtime.stop.is_cancelled() {
-        match erase(&store, &runtime.policies, Timestamp::now()).await {
-            Ok(erased) => counter.inc_by(erased),
+        let now = Timestamp::now();
+        match erase(&store, &runtime.policies, now).await {
+            Ok(erased) => {
+                metrics.erased.inc_by(erased);
+                metrics.erasing.set(now.as_second());
+            }
             Err(error) => tracing::warn!(
                 error = format!("{error:#}"),
                 "reports whose time is over could not be erased; trying again in an hour"

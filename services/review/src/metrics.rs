@@ -1,10 +1,11 @@
 //! The metrics of the queue, registered once. The doc comment of each is its help text.
 
-use prometheus::{Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use vigie_domain::Outcome;
 
 use crate::item::Band;
 use crate::pages::SKIP_REASONS;
+use crate::queue::now;
 use crate::state::State;
 
 /// From half a minute to two days.
@@ -40,6 +41,8 @@ pub(crate) struct Metrics {
     pub(crate) late: IntGaugeVec,
     /// Texts erased because their time was over.
     pub(crate) erased: IntCounter,
+    /// When texts whose time was over were last erased without an error, in seconds since the epoch; the start of the process until then.
+    pub(crate) erasing: IntGauge,
     /// Decisions not published yet.
     pub(crate) unsent: Gauge,
 }
@@ -97,6 +100,10 @@ impl Metrics {
                 &["level"],
             )?,
             erased: IntCounter::new("vigie_review_texts_erased_total", "Texts erased because their time was over.")?,
+            erasing: IntGauge::new(
+                "vigie_review_erasing_timestamp_seconds",
+                "When texts whose time was over were last erased without an error, in seconds since the epoch; the start of the process until then.",
+            )?,
             unsent: Gauge::new("vigie_review_outbox_unsent", "Decisions not published yet.")?,
         };
         registry.register(Box::new(metrics.items.clone()))?;
@@ -112,8 +119,10 @@ impl Metrics {
         registry.register(Box::new(metrics.expired.clone()))?;
         registry.register(Box::new(metrics.late.clone()))?;
         registry.register(Box::new(metrics.erased.clone()))?;
+        registry.register(Box::new(metrics.erasing.clone()))?;
         registry.register(Box::new(metrics.unsent.clone()))?;
         metrics.show_zeros();
+        metrics.erasing.set(now() / 1000);
         Ok(metrics)
     }
 

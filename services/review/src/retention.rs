@@ -76,6 +76,7 @@ pub(crate) async fn erase(queue: &Queue, policies: &Policies, now: i64) -> anyho
         }
     }
     queue.database.forget_erased().await?;
+    queue.metrics.erasing.set(now / 1000);
     Ok(erased)
 }
 
