@@ -54,10 +54,10 @@ const NEXT_WORD: f64 = 0.3;
 /// How often a text has a certain one of the common words.
 const COMMON_WORD: f64 = 0.006;
 /// In alphabetical order.
-static COMMON: LazyLock<Vec<&str>> = LazyLock::new(|| include_str!("common_words.txt").lines().collect());
+pub(crate) static COMMON: LazyLock<Vec<&str>> = LazyLock::new(|| include_str!("common_words.txt").lines().collect());
 
 /// Words that stand in every seventh comment or so.
-const FREQUENT: &str = "a au aux avec bien c ca ce ces cette comme d dans de des du elle en est et fait faut il ils j je l la le les leur m \
+pub(crate) const FREQUENT: &str = "a au aux avec bien c ca ce ces cette comme d dans de des du elle en est et fait faut il ils j je l la le les leur m \
                         mais meme merci moi n ne nous on ont ou par pas plus pour qu que qui s sa se ses son sont sur tous tout tu un une va \
                         vous y";
 

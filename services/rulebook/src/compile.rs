@@ -15,6 +15,7 @@ use crate::pattern::{Classes, PatternError, any_of, compile, source};
 use crate::prefilter::Prefilter;
 use crate::problem::Problem;
 use crate::view::{Lexicon, View};
+use crate::vocabulary::Vocabulary;
 
 /// A compiled set of packs. Cheap to share, never changes.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ pub struct Rulebook {
     /// Over `patterns` and `terms`.
     pub(crate) prefilter: Prefilter,
     pub(crate) lexicon: MaskedWords,
+    pub(crate) vocabulary: Vocabulary,
     /// The class [`GRAVE`].
     pub(crate) grave: Option<Regex>,
 }
@@ -206,6 +208,7 @@ struct Compiler {
     patterns: Vec<CompiledPattern>,
     sources: Vec<String>,
     lexicon: MaskedWords,
+    vocabulary: Vocabulary,
 }
 
 /// Where an entry stands, for its problems.
@@ -361,8 +364,14 @@ impl Compiler {
             }
         }
         if matches!(effect, Effect::Hit { .. }) {
-            // Not the words of allow-lists: a mask read as one of them could complete a pattern.
-            self.terms[first_term..].iter().for_each(|term| self.lexicon.add(&term.folded));
+            // Not the words of allow-lists: a mask read as one of them, or letters parted into them, could complete a pattern.
+            for term in &self.terms[first_term..] {
+                self.lexicon.add(&term.folded);
+                self.vocabulary.add(&term.folded);
+            }
+            for case in cases.positive.iter().chain(&cases.negative) {
+                self.vocabulary.add(&View::folded(case).text);
+            }
         }
         for pattern in patterns {
             self.pattern(place, index, pattern);
@@ -475,6 +484,7 @@ impl Compiler {
             patterns: self.patterns,
             prefilter,
             lexicon: self.lexicon,
+            vocabulary: self.vocabulary,
             grave,
         })
     }

@@ -40,6 +40,7 @@ mod problem;
 #[doc(hidden)]
 pub mod testing;
 mod view;
+mod vocabulary;
 
 pub use cases::{CaseKind, CaseResult, run_cases};
 pub use check::check;

@@ -98,6 +98,7 @@ impl Rulebook {
         let second = second.and_then(|_| folded.revealed(b'l', &self.lexicon));
         let base = revealed.as_ref().unwrap_or(&folded);
         let joined = more.joined.then(|| folded.joined()).flatten();
+        let parted = joined.as_ref().and_then(|_| folded.parted(&self.vocabulary));
         // A letter read from a digit may stand beside others.
         let may_hold = more.squeezed || revealed.is_some();
         let held = may_hold.then(|| base.squeezed(Runs::Held)).flatten();
@@ -106,6 +107,7 @@ impl Rulebook {
             (CopyKind::Revealed, revealed),
             (CopyKind::Revealed, second),
             (CopyKind::Joined, joined),
+            (CopyKind::Joined, parted),
             (CopyKind::Held, held),
             (CopyKind::Squeezed, squeezed),
         ];

@@ -4,14 +4,17 @@
 //!   is two words and `fils-de-pute` three); no space before punctuation; repeated punctuation once; a blank line is a line feed.
 //! - `revealed`: leet digits and signs read as letters, masked letters (`c*nnard`) guessed from the lexicon.
 //! - `joined`: letters that stand alone (`c o n n a r d`, `s.a.l.o.p.e`) joined to words.
+//! - `parted`: the same where those letters spell several words that are known (`j e v a i s t e t u e r`).
 //! - `squeezed`: in words with a letter three times in a row or more, every run of a letter is one letter.
 //!
-//! The last three exist only where there is something for them to do, and know what they changed.
+//! The others exist only where there is something for them to do, and know what they changed.
 //! Every step is one pass: the cost is linear in the length of the text.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use crate::folding::folded;
+use crate::vocabulary::Vocabulary;
 
 /// A normalised copy. `text` is UTF-8, but handled as bytes.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -88,10 +91,39 @@ impl View {
     /// The view in which three letters or more that stand alone in a row are one word; none where there are none.
     pub(crate) fn joined(&self) -> Option<Self> {
         self.rewritten(spelled_word, |view, run| {
-            for at in run.filter(|at| self.text[*at].is_ascii_alphanumeric()) {
-                view.push(leet(self.text[at], b'i').unwrap_or(self.text[at]), self.from[at], self.to[at]);
+            for at in self.alone(run) {
+                view.push(self.spelled(at), self.from[at], self.to[at]);
             }
         })
+    }
+
+    /// The view in which they are several words; none where they are nowhere.
+    pub(crate) fn parted(&self, vocabulary: &Vocabulary) -> Option<Self> {
+        let any = Cell::new(false);
+        let parted = self.rewritten(spelled_word, |view, run| {
+            let places: Vec<usize> = self.alone(run).collect();
+            let letters: Vec<u8> = places.iter().map(|at| self.spelled(*at)).collect();
+            let ends = vocabulary.ends(&letters).unwrap_or_default();
+            any.set(any.get() || !ends.is_empty());
+            let mut ends = ends.into_iter().peekable();
+            for (index, (at, letter)) in places.iter().zip(letters).enumerate() {
+                if ends.next_if(|end| *end == index).is_some() {
+                    view.push(b' ', self.to[places[index - 1]], self.from[*at]);
+                }
+                view.push(letter, self.from[*at], self.to[*at]);
+            }
+        });
+        parted.filter(|_| any.get())
+    }
+
+    /// The letters and digits of a run.
+    fn alone(&self, run: Range<usize>) -> impl Iterator<Item = usize> {
+        run.filter(|at| self.text[*at].is_ascii_alphanumeric())
+    }
+
+    /// The letter that a letter or digit of a run is.
+    fn spelled(&self, at: usize) -> u8 {
+        leet(self.text[at], b'i').unwrap_or(self.text[at])
     }
 
     /// A copy in which `rewrite` has written the parts anew that `next` finds from a place on; none where there are none.
@@ -425,6 +457,24 @@ mod tests {
         assert_eq!(squeezed.as_ref().map(text).as_deref(), Some("connard bonne"));
         let squeezed = View::folded("Coonnnnaard bonne").squeezed(Runs::All);
         assert_eq!(squeezed.as_ref().map(text).as_deref(), Some("conard bonne"));
+    }
+
+    #[test]
+    fn parts_letters_into_words() {
+        let vocabulary = Vocabulary::default();
+        let cases = [
+            ("oh j e v a i s b i e n", Some("oh je vais bien")),
+            ("b i e n", None),
+            ("x x x x x x x", None),
+        ];
+        for (original, expected) in cases {
+            let parted = View::folded(original).parted(&vocabulary);
+            assert_eq!(parted.as_ref().map(text).as_deref(), expected, "{original}");
+        }
+        let parted = View::folded("é t a i t  b i e n").parted(&vocabulary).expect("two words");
+        assert_eq!(text(&parted), "etait bien");
+        assert_eq!(parted.original(&(5..6)), [10, 12], "what stands between");
+        assert_eq!(parted.changed, [0..10]);
     }
 
     #[test]

@@ -41,6 +41,7 @@ fn plain_copies(rulebook: &Rulebook, text: &str) -> Vec<(CopyKind, View)> {
         (CopyKind::Revealed, revealed),
         (CopyKind::Revealed, second),
         (CopyKind::Joined, joined(&folded)),
+        (CopyKind::Joined, joined(&folded).and_then(|joined| parted(rulebook, &joined))),
         (CopyKind::Held, held),
         (CopyKind::Squeezed, squeezed),
     ];
@@ -224,6 +225,30 @@ fn joined(folded: &View) -> Option<View> {
         }
     }
     (!view.changed.is_empty()).then_some(view)
+}
+
+/// The joined copy with a space where a word ends; the space stands for what separates the letters around it.
+fn parted(rulebook: &Rulebook, joined: &View) -> Option<View> {
+    let mut view = View::default();
+    let mut any = false;
+    let runs = joined.changed.clone();
+    for at in 0..joined.text.len() {
+        let run = runs.iter().find(|run| run.contains(&at));
+        let ends = run
+            .and_then(|run| rulebook.vocabulary.ends(&joined.text[run.clone()]))
+            .unwrap_or_default();
+        if run.is_some_and(|run| ends.contains(&(at - run.start))) {
+            push(&mut view, b' ', joined.to[at - 1] as usize, joined.from[at] as usize);
+            any = true;
+        }
+        match run {
+            Some(run) if run.start == at => view.changed.push(view.text.len()..view.text.len() + 1),
+            Some(_) => view.changed.last_mut().expect("begun before").end = view.text.len() + 1,
+            None => {}
+        }
+        push(&mut view, joined.text[at], joined.from[at] as usize, joined.to[at] as usize);
+    }
+    any.then_some(view)
 }
 
 /// Words with a letter three times in a row, with every run of at least `least` of a letter as one.
