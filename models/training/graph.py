@@ -131,13 +131,20 @@ def matrices_of(path):
     return found
 
 
+def session_of(path, threads=1):
+    """A session on the processor with exact int8 products, as in services/scorer/src/network.rs: where sums of pairs of them overflow 16 bits, scores would be
+    others than on the next machine."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
 class Session:
     """An ONNX file, one text at a time."""
 
     def __init__(self, path, threads=1):
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self.session = session_of(path, threads)
 
     def logits_of(self, sequences):
         results = []

@@ -28,6 +28,7 @@ ROWS, INNER, COLUMNS = 1024, 1536, 1536
 def session(network):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.x64quantprecision", "1")  # as the scorer: see services/scorer/src/network.rs
     return onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
 
 
