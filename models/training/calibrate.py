@@ -23,7 +23,6 @@ import json
 import pathlib
 
 import numpy as np
-import onnxruntime
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
@@ -32,8 +31,9 @@ import card
 import own_heads
 import risk
 import tomllib
+from graph import session_of
 from inputs import Reader
-from labels import AUC_MIN, EXAMPLES, FALSE_ALARMS, HIDE_DOUBT, HIDE_RISK, INSULT, LABELS, NO_ACT, POSITIVES_MIN
+from labels import AUC_MIN, EXAMPLES, FALSE_ALARMS, HIDE_DOUBT, HIDE_RISK, INSULT, LABELS, NO_ACT, POSITIVES_MIN, URGENT_FALSE_ALARMS
 from mixing import is_held_out, read_lines, written_paths
 
 MARKER = "# From here on written by models/training/calibrate.py: run it again instead of changing a number."
@@ -70,9 +70,7 @@ class Network:
     follow, as `first:HEAD`: per head the most that any of its windows reaches, as in services/scorer."""
 
     def __init__(self, directory, manifest):
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self.session = onnxruntime.InferenceSession(directory / "model.onnx", options, providers=["CPUExecutionProvider"])
+        self.session = session_of(directory / "model.onnx")
         self.reader = Reader(directory / "tokenizer.json", manifest["max_tokens"], padding=1)
         self.manifest, self.heads, self.first = manifest, list(manifest["heads"]), None
         if "first_stage" in manifest:
@@ -184,8 +182,10 @@ def thresholds(results):
             label = result["label"]
             if label.use == "descriptive":
                 continue
-            share = shares.get(label.name, shares[label.use])
-            against = (result["insults"] if label.use == "protected" else result["acceptable"]) & (result["values"] == 0)
+            share, against = shares.get(label.name, shares[label.use]), result["insults"] if label.use == "protected" else result["acceptable"]
+            if label.use == "urgent" and "ordinary" in result:
+                share, against = URGENT_FALSE_ALARMS[level][label.name], result["ordinary"] & result["acceptable"]
+            against = against & (result["values"] == 0)
             review = over(result["scores"][against], share)
             entry = {"review": review, "caught": float((result["scores"][result["values"] == 1] >= review).mean())}
             if label.use == "signal" and label.name not in NO_ACT and HIDE_RISK[level]:

@@ -61,17 +61,23 @@ INSULT = next(label for label in LABELS if label.name == "insult")
 POSITIVES_MIN = 30
 AUC_MIN = 0.65
 
-# Review: the share of acceptable comments that may go over the threshold, per caution level and use.
-# Urgent labels are stricter where the model is good enough: each false alarm interrupts a person. Threats, distress, harassment and praise of
-# terrorism it finds less well, and what is missed weighs more: at three false alarms in a thousand half of those in unseen/ were kept. The lines this is measured on are look-alikes
-# written to be hard; of the comments of a page far fewer go over (the card says how many). Distress has less room than threats: what people
-# say of themselves ("je sais pas", "je viens demain") has middling scores.
+# Review: the share of acceptable comments that may go over the threshold, per caution level and use. The lines this is measured on are look-alikes written
+# to be hard; of the comments of a page far fewer go over (the card says how many).
 # Protected: the share of insults that may pass as protected speech.
 FALSE_ALARMS = {
     "careful": {"abusive": 0.15, "signal": 0.03, "urgent": 0.01, "threat": 0.03, "distress": 0.015, "harassment": 0.02, "terror-apology": 0.02, "protected": 0.25},
     "balanced": {"abusive": 0.08, "signal": 0.015, "urgent": 0.005, "threat": 0.015, "distress": 0.008, "harassment": 0.01, "terror-apology": 0.01, "protected": 0.05},
     "firm": {"abusive": 0.05, "signal": 0.015, "urgent": 0.003, "threat": 0.01, "distress": 0.005, "protected": 0.02},
 }
+# The same for urgent labels of a network with own heads (own_heads.py), of comments as a page has them: the acceptable ones of validation/ and of ORDINARY_FILES.
+# Each false alarm interrupts a person, and what is missed may cost a life: measured on look-alikes, thresholds of few false alarms kept half of the distress
+# that is found where at most one in a hundred comments of a page is a false alarm.
+URGENT_FALSE_ALARMS = {
+    "careful": {"threat": 0.02, "distress": 0.02, "harassment": 0.02, "terror-apology": 0.02, "doxxing": 0.01},
+    "balanced": {"threat": 0.01, "distress": 0.01, "harassment": 0.01, "terror-apology": 0.01, "doxxing": 0.005},
+    "firm": {"threat": 0.005, "distress": 0.005, "harassment": 0.005, "terror-apology": 0.005, "doxxing": 0.003},
+}
+ORDINARY_FILES = ("written_ordinary", "written_ordinary2", "written_ordinary3", "written_short", "written_short2", "written_short3")
 # Hide by score alone, where the policy lists the act: at most this share of what is hidden may be acceptable (None: no score alone
 # hides), with confidence 1 - HIDE_DOUBT on comments like those that the thresholds were chosen on (risk.py).
 HIDE_RISK = {"careful": None, "balanced": 0.02, "firm": 0.05}

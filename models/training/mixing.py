@@ -135,6 +135,11 @@ SOURCES = {
     "written_threats10": Source(4.0),
     "written_urgent8": Source(4.0),
     "written_grave": Source(4.0),
+    "written_urgent9": Source(8.0),
+    "written_urgent10": Source(8.0),
+    "written_grave2": Source(8.0),
+    "written_threats11": Source(8.0),
+    "written_threats12": Source(8.0),
     "written_identity6": Source(4.0),
     "written_negated": Source(5.0),
     "written_negated2": Source(5.0),
@@ -289,7 +294,8 @@ class Pool:
     """All lines that may be drawn, with truth, weight in the loss, expected number of draws in one pass and
     whether they were written for this project."""
 
-    def __init__(self, folder, sources=None, languages=TRIMMED_LANGUAGES):
+    def __init__(self, folder, sources=None, languages=TRIMMED_LANGUAGES, own_share=None):
+        """`own_share`: the share of the draws that goes to lines written for this project, instead of what `sources` makes of it."""
         sources = SOURCES if sources is None else sources
         self.rows, truths, weights, draws, self.french, self.own, posts = [], [], [], [], [], [], set()
         for name, source in sources.items():
@@ -314,6 +320,9 @@ class Pool:
         self.posts = sorted(posts)
         self.truth, self.weights, self.draws = np.stack(truths), np.array(weights, dtype=np.float32), np.array(draws)
         self.french, self.own = np.array(self.french), np.array(self.own)
+        if own_share is not None:
+            own = self.draws[self.own].sum() / self.draws.sum()
+            self.draws *= np.where(self.own, own_share / own, (1 - own_share) / (1 - own))
 
     @staticmethod
     def known(rows, masked):

@@ -21,6 +21,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 import augmentation
+import calibrate
 import card
 import convolutional
 import convolutions
@@ -36,6 +37,7 @@ import train
 from calibrate import MARKER
 from graph import Graph, Session, matrices_of, seen
 from inputs import Reader, batches
+from labels import LABELS
 from measures import auc, bootstrap, recall_at, wilson
 from whole import put_section
 
@@ -102,7 +104,7 @@ def run_of(folder, minutes=5.0, texts=4500, teachers=(), layers=None, neurons=No
     return train.Run(
         argparse.Namespace(
             data=folder, base=folder, work=folder, out=folder / "model", resume=resume, first_model=None, asked=1.0, whole_vocabulary=None, export_only=False, french_from=0.67, decay=1.0, texts=texts, minutes=minutes, every=60.0,
-            teachers=list(teachers), layers=layers, neurons=neurons, match=match, own_by_labels=own_by_labels, last=False, samples=3000, processes=2, layer_dropout=0.1,
+            teachers=list(teachers), layers=layers, neurons=neurons, own_share=None, match=match, own_by_labels=own_by_labels, last=False, samples=3000, processes=2, layer_dropout=0.1,
             tokens=24, padded_tokens=128, frozen=0, rate=2e-3, blend=[0.5, 1.0], threads=1, seed=3,
         )
     )  # fmt: skip
@@ -172,7 +174,7 @@ class Training(unittest.TestCase):
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
             run = trained(folder)
-            student = run_of(folder, texts=2000, teachers=[folder / "blended.pt"], neurons=16, match=5.0)
+            student = run_of(folder, texts=4000, teachers=[folder / "blended.pt"], neurons=16, match=5.0)
             everything = np.arange(len(student.parts[0]))
             before = student.answers(run.average, student.parts[0], everything)[1]
             torch.testing.assert_close(student.hints[0], before, atol=0.1, rtol=0.1)
@@ -221,6 +223,16 @@ class Training(unittest.TestCase):
             kept = {text for text in GOOD + BAD if mixing.is_held_out({"text": text})}
             self.assertEqual(texts, set(GOOD + BAD) - kept)
             self.assertTrue(mixing.is_held_out({"text": "a", "twin": "x"}) == mixing.is_held_out({"text": "b", "twin": "x"}))
+
+
+    def test_the_share_of_our_own_lines_can_be_chosen(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            lay(folder)
+            for share in (0.2, 0.7):
+                pool = mixing.Pool(folder, own_share=share)
+                self.assertTrue(0 < pool.own.sum() < len(pool.own))
+                self.assertAlmostEqual(pool.draws[pool.own].sum() / pool.draws.sum(), share)
 
 
 class Shrinking(unittest.TestCase):
@@ -526,6 +538,15 @@ class Figures(unittest.TestCase):
             for text in ("one \\1", "two"):
                 self.assertTrue(card.fill(path.parent, "unseen", "evaluate.py", text))
             self.assertEqual(path.read_text(encoding="utf-8").split("\n\n"), ["a\n<!-- unseen: written by models/training/evaluate.py -->", "two", "<!-- end of unseen -->\nz\n"])
+
+    def test_urgent_thresholds_are_those_of_ordinary_comments(self):
+        scores, none = np.append(np.arange(1000) / 1000, 0.9), np.zeros(1001, dtype=bool)
+        values = np.append(np.zeros(1000), 1.0)
+        threat = next(label for label in LABELS if label.name == "threat")
+        result = {"label": threat, "scores": scores, "values": values, "acceptable": values == 0, "insults": none}
+        for further, expected in (({}, 0.984), ({"ordinary": scores < 0.5}, 0.494)):
+            entry = calibrate.thresholds([result | further])["balanced"]["threat"]
+            self.assertAlmostEqual(entry["review"], expected, delta=0.0002)
 
     def test_platt_finds_the_logit(self):
         random = np.random.default_rng(2)

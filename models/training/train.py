@@ -250,7 +250,7 @@ class Run:
             foreign = Reader(arguments.whole_vocabulary / "tokenizer.json", arguments.tokens, shape.padding, self.model.widen(words))
             languages = (*TRIMMED_LANGUAGES, "de", "pt", "es")
         self.validation = Validation(arguments.data, self.reader)
-        self.pool = Pool(arguments.data, languages=languages)
+        self.pool = Pool(arguments.data, languages=languages, own_share=arguments.own_share)
         self.random = np.random.default_rng(arguments.seed)
         self.stream = Stream(self.pool, self.reader, self.random, foreign)
         self.texts, self.steps, self.best, self.losses = 0, 0, -1.0, []
@@ -416,6 +416,7 @@ def arguments_of(parser):
     parser.add_argument("--resume", type=pathlib.Path, help="start from this checkpoint, or model.onnx, instead of the first weights")
     parser.add_argument("--teachers", type=pathlib.Path, nargs="+", default=[], help="blended.pt, or model.onnx, of earlier runs to learn from")
     parser.add_argument("--own-by-labels", action="store_true", help="ask the teachers about real comments alone; those written for this project have sure labels")
+    parser.add_argument("--own-share", type=float, help="share of the draws that are lines written for this project, above 0 and below 1; else as mixing.py says, nine tenths")
     parser.add_argument("--layers", type=int, nargs="+", help="keep only these layers, counted from 0 at the bottom")
     parser.add_argument("--neurons", type=int, help="begin with so many neurons in each feed-forward block, from those of what it begins from")
     parser.add_argument("--match", type=float, default=0.0, help="weight of the squared distance to what the teachers have before their heads")
