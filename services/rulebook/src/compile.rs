@@ -263,7 +263,9 @@ impl Compiler {
 
     fn pack(&mut self, file: &str, content: &str, pack: Pack) {
         for word in &pack.unmask {
-            self.lexicon.add(&View::folded(word).text);
+            let folded = View::folded(word).text;
+            self.lexicon.add(&folded);
+            self.vocabulary.add(&folded);
         }
         let at = |offset: usize| Place {
             file,
@@ -368,9 +370,6 @@ impl Compiler {
             for term in &self.terms[first_term..] {
                 self.lexicon.add(&term.folded);
                 self.vocabulary.add(&term.folded);
-            }
-            for case in cases.positive.iter().chain(&cases.negative) {
-                self.vocabulary.add(&View::folded(case).text);
             }
         }
         for pattern in patterns {
