@@ -70,8 +70,8 @@ FALSE_ALARMS = {
     "firm": {"abusive": 0.05, "signal": 0.015, "urgent": 0.003, "threat": 0.01, "distress": 0.005, "protected": 0.02},
 }
 # The same for urgent labels of a network with own heads (own_heads.py), of comments as a page has them: the acceptable ones of validation/ and of ORDINARY_FILES.
-# Each false alarm interrupts a person, and what is missed may cost a life: measured on look-alikes, thresholds of few false alarms kept half of the distress
-# that is found where at most one in a hundred comments of a page is a false alarm.
+# Each false alarm interrupts a person, and what is missed may cost a life. Thresholds that were measured on look-alikes missed half of the new distress; at one
+# false alarm in a hundred comments of a page three in ten are missed.
 URGENT_FALSE_ALARMS = {
     "careful": {"threat": 0.02, "distress": 0.02, "harassment": 0.02, "terror-apology": 0.02, "doxxing": 0.01},
     "balanced": {"threat": 0.01, "distress": 0.01, "harassment": 0.01, "terror-apology": 0.01, "doxxing": 0.005},
