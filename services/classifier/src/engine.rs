@@ -12,7 +12,7 @@ use vigie_rulebook::{Rulebook, Scope};
 use vigie_scorer::{Cascade, Input, Manifest, Scored, Scorer, ScorerError};
 
 use crate::routing::{Automation, LanguageFit, Reading, RouteContext, Routing, most_over, route};
-use crate::{audit, explain, language};
+use crate::{audit, explain, language, scoring};
 
 type Draw = Box<dyn Fn(&CommentId) -> f64 + Send + Sync>;
 
@@ -75,7 +75,7 @@ impl Engine {
         // grave post: the first stage reads no posts.
         let may_go = |place: usize| read[place].1.is_empty() && !under_grave(&inputs[place]);
         let cascade = |place: usize| if may_go(place) { self.cascade } else { Cascade::Off };
-        let scored = self.scorer.judge(&inputs, cascade)?;
+        let scored = scoring::judge(&self.scorer, &rulebook, &inputs, cascade)?;
         let mut found = read.into_iter().zip(scored);
         let mut applied: BTreeMap<AccountId, Applied> = BTreeMap::new();
         let mut verdicts = Vec::with_capacity(comments.len());
@@ -116,7 +116,7 @@ impl Engine {
     }
 
     /// The words that moved the score that a verdict is most about; none where no word stands out, or the text is too long. Costs at
-    /// most [`explain::STRETCH_WORDS`] + [`explain::STRETCHES_MAX`] short texts.
+    /// most [`explain::STRETCH_WORDS`] + [`explain::STRETCHES_MAX`] short texts, twice as many where words are disguised.
     ///
     /// # Errors
     /// The model failed.
@@ -125,6 +125,7 @@ impl Engine {
         let Some(whole) = verdict.scores.get(label) else {
             return Ok(None);
         };
+        let rulebook = self.rulebook();
         // However many words are left out, the rest is read beside the same.
         let beside = self.scorer.beside(&Input::of(&verdict.comment));
         let words = explain::explain(&verdict.comment.text, whole, |texts| {
@@ -135,8 +136,8 @@ impl Engine {
                     ..Input::alone(text)
                 })
                 .collect();
-            let scores = self.scorer.score(&inputs)?;
-            Ok(scores.iter().map(|scores| scores.get(label).unwrap_or(0.0)).collect())
+            let scored = scoring::judge(&self.scorer, &rulebook, &inputs, |_| Cascade::Off)?;
+            Ok(scored.iter().map(|scored| scored.scores.get(label).unwrap_or(0.0)).collect())
         })?;
         Ok((!words.is_empty()).then_some(Explanation { label, words }))
     }

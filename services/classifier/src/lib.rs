@@ -22,6 +22,7 @@ mod packs;
 pub mod preview;
 pub mod rates;
 pub mod routing;
+mod scoring;
 mod service;
 mod watch;
 

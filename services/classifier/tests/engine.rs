@@ -13,11 +13,16 @@ use vigie_scorer::testing;
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 fn engine() -> anyhow::Result<Engine> {
+    engine_of("abuse-fr-use", true)
+}
+
+fn engine_of(model: &str, cascade: bool) -> anyhow::Result<Engine> {
     let config = Config {
         rules: concat!(env!("CARGO_MANIFEST_DIR"), "/../../rules").into(),
-        model: testing::model("abuse-fr-use"),
+        model: testing::model(model),
         onnxruntime: testing::library(),
         threads: 2,
+        cascade,
         ..Config::default()
     };
     config.open_engine(audit::keyless_draw)
@@ -86,17 +91,7 @@ fn one_verdict_a_line_in_order_however_long_the_input() -> Outcome {
 
 #[test]
 fn what_the_first_stage_lets_go_is_kept_and_drawn_for_the_audit() -> Outcome {
-    let engine = |cascade| {
-        let config = Config {
-            rules: concat!(env!("CARGO_MANIFEST_DIR"), "/../../rules").into(),
-            model: testing::model("abuse-fr-acts"),
-            onnxruntime: testing::library(),
-            threads: 2,
-            cascade,
-            ..Config::default()
-        };
-        config.open_engine(audit::keyless_draw)
-    };
+    let engine = |cascade| engine_of("abuse-fr-acts", cascade);
     let texts = [
         "Magnifique exposition, merci au musée !",
         "Le guide est un connard",
@@ -127,6 +122,43 @@ fn what_the_first_stage_lets_go_is_kept_and_drawn_for_the_audit() -> Outcome {
         [false, false, true, false],
         "a few words under a grave post are read beside it"
     );
+    Ok(())
+}
+
+#[test]
+fn disguised_words_are_scored_as_they_are_meant() -> Outcome {
+    let engine = engine_of("abuse-fr-acts", true)?;
+    let pairs = [
+        ("gr3nad3 sous le bur3au du préfet", "grenade sous le bureau du préfet"),
+        ("M3rci, tr3s bell3 visit3", "Merci, tres belle visite"),
+        ("Le guide est un c o n n a r d", "Le guide est un connard"),
+        ("Le guide est un соnnаrd", "Le guide est un connard"),
+    ];
+    let input: String = pairs
+        .iter()
+        .flat_map(|(disguised, plain)| [disguised, plain])
+        .map(|text| format!("{}\n", json!({ "text": text })))
+        .collect();
+    let verdicts = run(&engine, input.as_bytes(), OnInvalid::Stop)?.verdicts;
+    for pair in verdicts.chunks(2) {
+        let (disguised, plain) = (&pair[0], &pair[1]);
+        assert!(disguised.scores.0.len() > 1, "never let go: {}", disguised.comment.text);
+        for (label, score) in &plain.scores.0 {
+            assert!(
+                disguised.scores.get(*label) >= Some(*score),
+                "{label:?} of {}",
+                disguised.comment.text
+            );
+        }
+    }
+    let explanation = engine
+        .explain(&verdicts[6], policy()?)?
+        .ok_or("an insult has words that make it one")?;
+    let word = explanation
+        .words
+        .first()
+        .and_then(|word| verdicts[6].comment.text.get(word.span[0]..word.span[1]));
+    assert_eq!(word, Some("соnnаrd"), "the words of the text as it is written");
     Ok(())
 }
 

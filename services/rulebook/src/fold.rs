@@ -2,7 +2,7 @@
 //!
 //! What this promises: the folding of a character depends on nothing but the character, and is at most [`EXPANSION_BYTES_MAX`] bytes long.
 
-use unicode_normalization::char::{decompose_compatible, is_combining_mark};
+use unicode_normalization::char::{decompose_canonical, decompose_compatible, is_combining_mark};
 
 /// A single character never grows beyond this: a few ligatures of whole phrases are cut.
 pub(crate) const EXPANSION_BYTES_MAX: usize = 12;
@@ -139,6 +139,20 @@ fn latin_look_alike(c: char) -> Option<u8> {
         (Some(letter), None) if letter.is_ascii_alphanumeric() => Some(letter.to_ascii_lowercase() as u8),
         _ => None,
     }
+}
+
+/// Whether the character shows Latin letters without being one, an accented one among them: of another script, or of a style.
+pub(crate) fn is_look_alike(c: char) -> bool {
+    if c.is_ascii() || is_latin_letter(c) || is_picture(c) || common(c).is_some() {
+        return false;
+    }
+    let (mut base, mut shown) = (None, Vec::new());
+    decompose_canonical(c, |part| base = base.or(Some(part)));
+    if base.is_some_and(|base| base.is_ascii()) || kind(c) != Kind::Visible {
+        return false;
+    }
+    fold(c, |byte| shown.push(byte));
+    !shown.is_empty() && shown.iter().all(u8::is_ascii_lowercase)
 }
 
 fn completed(c: char) -> Option<u8> {

@@ -35,6 +35,7 @@ mod notation;
 mod outline;
 mod pack;
 mod pattern;
+mod plain;
 mod prefilter;
 mod problem;
 #[doc(hidden)]

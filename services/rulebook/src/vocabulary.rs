@@ -34,6 +34,10 @@ impl Vocabulary {
         self.0.extend(worth.map(<[u8]>::to_vec));
     }
 
+    pub(crate) fn knows(&self, word: &[u8]) -> bool {
+        self.0.contains(word)
+    }
+
     /// Where the words end that `letters` spell one after the other, without a letter left over: the fewest words, among as many the longest
     /// first. None where they are one word, or no words. Time is linear in the number of letters.
     pub(crate) fn ends(&self, letters: &[u8]) -> Option<Vec<usize>> {

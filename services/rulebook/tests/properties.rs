@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use vigie_domain::RuleHit;
-use vigie_rulebook::testing::{Choices, Pieces, check_copies, check_hits, check_pack, disguised, pack, trying_every_pattern};
+use vigie_rulebook::testing::{Choices, Pieces, check_copies, check_hits, check_pack, check_plain, disguised, pack, trying_every_pattern};
 use vigie_rulebook::{CaseKind, Rulebook, Scope, run_cases};
 
 /// The packs of `rules/`, the same without the prefilter, and what they are made of.
@@ -59,6 +59,7 @@ fn the_promises_hold_on_the_corpora() {
     for text in &shipped.texts {
         let found = check_hits(&shipped.rulebook, text);
         check_copies(&shipped.rulebook, text);
+        check_plain(&shipped.rulebook, text);
         assert_eq!(found, hits(&shipped.unfiltered, text), "{text}");
     }
 }
@@ -101,6 +102,7 @@ proptest! {
         let text = SHIPPED.pieces.text(&mut Choices::new(&bytes));
         let _ = check_hits(&SHIPPED.rulebook, &text);
         check_copies(&SHIPPED.rulebook, &text);
+        check_plain(&SHIPPED.rulebook, &text);
     }
 
     #[test]
@@ -110,6 +112,7 @@ proptest! {
         for text in [text, letters] {
             let _ = check_hits(&SHIPPED.rulebook, &text);
             check_copies(&SHIPPED.rulebook, &text);
+            check_plain(&SHIPPED.rulebook, &text);
         }
     }
 

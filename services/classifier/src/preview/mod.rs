@@ -16,11 +16,11 @@ use std::hash::{Hash as _, Hasher as _};
 
 use vigie_domain::{Comment, Policy, Reason, Route, RuleHit, Scores, Verdict};
 use vigie_rulebook::Rulebook;
-use vigie_scorer::{Input, Manifest, Scorer, ScorerError};
+use vigie_scorer::{Cascade, Input, Manifest, Scorer, ScorerError};
 
 use crate::engine::{route_context, scope, thresholds};
-use crate::language;
 use crate::routing::{is_urgent, route};
+use crate::{language, scoring};
 
 use report::Tally;
 pub use report::{Example, Finding, Lane, Report, RouteChange, RuleChange};
@@ -74,13 +74,13 @@ impl From<Verdict> for Judged {
     }
 }
 
-/// Scores comments that have no verdict, as [`crate::Engine::judge`] does. Blocking.
+/// Scores comments that have no verdict, as [`crate::Engine::judge`] does; `rulebook` knows disguised words. Blocking.
 ///
 /// # Errors
 /// The model failed.
-pub fn score(scorer: &Scorer, comments: Vec<Comment>) -> Result<Vec<Judged>, ScorerError> {
+pub fn score(scorer: &Scorer, rulebook: &Rulebook, comments: Vec<Comment>) -> Result<Vec<Judged>, ScorerError> {
     let inputs: Vec<Input<'_>> = comments.iter().map(Input::of).collect();
-    let scored = scorer.judge(&inputs, |_| vigie_scorer::Cascade::Off)?;
+    let scored = scoring::judge(scorer, rulebook, &inputs, |_| Cascade::Off)?;
     let judged = comments.into_iter().zip(scored).map(|(comment, scored)| Judged {
         language: language::detect(&comment.text).map(str::to_owned),
         comment,

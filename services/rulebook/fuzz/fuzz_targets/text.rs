@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use vigie_rulebook::Rulebook;
-use vigie_rulebook::testing::{Choices, Pieces, check_copies, check_hits};
+use vigie_rulebook::testing::{Choices, Pieces, check_copies, check_hits, check_plain};
 
 static SHIPPED: LazyLock<(Rulebook, Pieces)> = LazyLock::new(|| {
     let rules = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../rules"));
@@ -29,5 +29,6 @@ fuzz_target!(
         };
         let _ = check_hits(rulebook, &text);
         check_copies(rulebook, &text);
+        check_plain(rulebook, &text);
     }
 );

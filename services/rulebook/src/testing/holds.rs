@@ -8,7 +8,7 @@ use super::{Choices, Pieces};
 use crate::cases::run_cases;
 use crate::check::check;
 use crate::compile::Rulebook;
-use crate::fold::{Kind, fold, kind};
+use crate::fold::{EXPANSION_BYTES_MAX, Kind, fold, kind};
 use crate::matcher::{HITS_MAX, HITS_PER_RULE_MAX, Scope};
 use crate::prefilter::Prefilter;
 use crate::view::View;
@@ -100,6 +100,29 @@ fn check_byte(view: &View, at: usize, text: &str, is_first: bool) {
             "byte {at}, {byte:#x}, comes from {source:?} of {text:?}"
         );
     }
+}
+
+/// Written plainly, a text keeps all that stands outside of its disguised words, which stand in order, on character boundaries, and are
+/// words of Latin letters that did not stand there.
+///
+/// # Panics
+/// One of these does not hold.
+pub fn check_plain(rulebook: &Rulebook, text: &str) {
+    let (mut end, mut expected) = (0, String::new());
+    let found = rulebook.disguised(text);
+    for (span, word) in &found {
+        assert!(end <= span.start && span.start < span.end, "{found:?} of {text:?}");
+        expected += &text[end..span.start];
+        expected += word;
+        assert_ne!(&text[span.clone()], word, "of {text:?}");
+        assert!(
+            !word.is_empty() && word.len() <= EXPANSION_BYTES_MAX * span.len(),
+            "{word:?} of {text:?}"
+        );
+        end = span.end;
+    }
+    expected += &text[end..];
+    assert_eq!(rulebook.plain(text), (!found.is_empty()).then_some(expected), "{text:?}");
 }
 
 /// Any content is refused with problems that name a line of it, or is a rulebook that keeps its promises on its own cases and on texts

@@ -9,7 +9,7 @@ mod terms;
 mod texts;
 
 pub use copies::check_copies_against_plain_ones;
-pub use holds::{check_copies, check_hits, check_pack, trying_every_pattern};
+pub use holds::{check_copies, check_hits, check_pack, check_plain, trying_every_pattern};
 pub use packs::pack;
 pub use terms::terms;
 pub use texts::{Pieces, disguised};

@@ -291,7 +291,7 @@ impl Unscored {
             None => config.classifier.open_scorer()?,
         };
         self.bytes = 0;
-        for judged in score(&scorer, std::mem::take(&mut self.comments))? {
+        for judged in score(&scorer, preview.candidate(), std::mem::take(&mut self.comments))? {
             observe(preview, &judged, policies)?;
         }
         self.scorer = Some(scorer);
