@@ -363,12 +363,13 @@ class Run:
         return {name: value for name, value in self.average.state_dict().items() if name != "words.weight"}
 
     def measure(self):
+        # First: measuring takes minutes, and a run that is cut off meanwhile loses nothing.
+        torch.save(self.state(), self.arguments.work / "last.pt")
         found = self.validation.measure(lambda sequences: logits_of(self.average, self.reader, sequences))
         better = found["choice"] > self.best
         if better:
             self.best = found["choice"]
             torch.save(self.state(), self.arguments.work / "best.pt")
-        torch.save(self.state(), self.arguments.work / "last.pt")
         line = {"minutes": round(self.minutes(), 2), "texts": self.texts, "steps": self.steps, "loss": float(torch.stack(self.losses).mean()) if self.losses else None}
         self.losses.clear()
         self.log.write(json.dumps(line | {"found": found}) + "\n")
