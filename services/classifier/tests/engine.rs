@@ -112,7 +112,7 @@ fn what_the_first_stage_lets_go_is_kept_and_drawn_for_the_audit() -> Outcome {
     ];
     let input: String = under
         .iter()
-        .flat_map(|post| [("Respect à lui", post), (texts[0], post)])
+        .flat_map(|post| [("Merci à lui", post), (texts[0], post)])
         .map(|(text, post)| format!("{}\n", json!({ "text": text, "post_text": post })))
         .collect();
     let verdicts = run(&engine(true)?, input.as_bytes(), OnInvalid::Stop)?.verdicts;
