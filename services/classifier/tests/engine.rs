@@ -163,6 +163,22 @@ fn disguised_words_are_scored_as_they_are_meant() -> Outcome {
 }
 
 #[test]
+fn words_to_note_have_a_comment_read_and_say_nothing_of_it() -> Outcome {
+    let engine = engine_of("abuse-fr-acts", true)?;
+    let input = format!("{}\n", json!({"text": "Merci, le couteau suisse de la boutique est très beau"}));
+    let verdicts = run(&engine, input.as_bytes(), OnInvalid::Stop)?.verdicts;
+    let rules: Vec<&str> = verdicts[0].rules.iter().map(|hit| hit.rule.as_str()).collect();
+    assert_eq!(rules, ["watch/weapons-and-killing"]);
+    assert!(verdicts[0].scores.0.len() > 1, "never let go");
+    assert_eq!(
+        (verdicts[0].route, verdicts[0].acts()),
+        (Route::Keep, Vec::new()),
+        "no act, so no figure counts one"
+    );
+    Ok(())
+}
+
+#[test]
 fn explanations_name_the_words_and_cost_little() -> Outcome {
     let engine = engine()?;
     let mut texts = vec![

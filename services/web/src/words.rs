@@ -25,6 +25,15 @@ pub const fn act(language: Language, act: Act) -> &'static str {
     }
 }
 
+/// What a rule found: an act, or words that are only noted.
+#[must_use]
+pub const fn found(language: Language, found: Act) -> &'static str {
+    match found {
+        Act::None => language.pick("mots à noter", "words to note"),
+        found => act(language, found),
+    }
+}
+
 /// Whom a comment aims at.
 #[must_use]
 pub const fn target(language: Language, target: Target) -> &'static str {

@@ -78,7 +78,7 @@ fn comment(user: &User, report: &ThreatReport) -> Markup {
         .map(|hit| Mark {
             span: hit.span,
             kind: MarkKind::Found,
-            title: format!("{} ({})", words::act(language, hit.act), hit.rule),
+            title: format!("{} ({})", words::found(language, hit.act), hit.rule),
         })
         .collect();
     html! {

@@ -125,7 +125,7 @@ fn rule(language: Language, lease: &Lease, hit: &RuleHit) -> Markup {
     let [start, end] = hit.span;
     let quoted = lease.item.verdict.comment.text.get(start..end).unwrap_or_default();
     html! {
-        (words::act(language, hit.act))
+        (words::found(language, hit.act))
         @if let Some(target) = hit.target { " → " (words::target(language, target)) }
         @if !quoted.is_empty() && !lease.item.severe {
             (language.pick("\u{a0}: ", ": ")) q { (text::plain(&quoted.chars().take(QUOTED_CHARACTERS_MAX).collect::<String>())) }

@@ -363,7 +363,7 @@ fn mark(language: Language, hit: &RuleHit) -> Mark {
     Mark {
         span: hit.span,
         kind: MarkKind::Found,
-        title: format!("{}{target} ({})", words::act(language, hit.act), hit.rule),
+        title: format!("{}{target} ({})", words::found(language, hit.act), hit.rule),
     }
 }
 
