@@ -102,6 +102,7 @@ SOURCES = {
     "written_posts": Source(5.0),
     "written_posts2": Source(5.0),
     "written_posts3": Source(5.0),
+    "written_posts4": Source(12.0),
     "written_threats2": Source(2.0),
     "written_threats3": Source(2.0),
     "written_identity2": Source(2.0),
@@ -140,15 +141,18 @@ SOURCES = {
     "written_grave2": Source(5.0),
     "written_threats11": Source(5.0),
     "written_threats12": Source(5.0),
-    "written_threats13": Source(12.0),
-    "written_threats14": Source(12.0),
-    "written_threats15": Source(12.0),
-    "written_urgent11": Source(12.0),
-    "written_urgent12": Source(12.0),
-    "written_urgent13": Source(12.0),
-    "written_urgent14": Source(12.0),
-    "written_grave3": Source(12.0),
-    "written_ordinary4": Source(12.0),
+    "written_threats13": Source(6.0),
+    "written_threats14": Source(6.0),
+    "written_threats15": Source(6.0),
+    "written_urgent11": Source(6.0),
+    "written_urgent12": Source(6.0),
+    "written_urgent13": Source(6.0),
+    "written_urgent14": Source(6.0),
+    "written_grave3": Source(6.0),
+    "written_ordinary4": Source(6.0),
+    "written_ordinary5": Source(12.0),
+    "written_ordinary6": Source(12.0),
+    "written_negated3": Source(12.0),
     "written_identity6": Source(4.0),
     "written_negated": Source(5.0),
     "written_negated2": Source(5.0),
@@ -179,7 +183,7 @@ RARE = {"threat": 2.0, "doxxing": 3.0, "terror-apology": 3.0, "denial": 2.0, "di
 HELD_OUT_OF = 6
 SHORT_REPLY_WORDS = 5
 # Files of lines that say nothing certain without what they stand under.
-BOUND_FILES = ("written_posts", "written_posts2", "written_posts3")
+BOUND_FILES = ("written_posts", "written_posts2", "written_posts3", "written_posts4")
 # Our own comments of at most so many words that answer nothing are read beside a post of these files now and then, which changes nothing about them.
 # Posts about an attack or a death are not among them: under those a word of praise is not what it was.
 POST_WORDS_MAX = 12
@@ -198,7 +202,7 @@ def needs_parent(row):
 
 
 HERE = pathlib.Path(__file__).resolve().parent
-POSTED_FILES = ("written_posts", "written_posts2", "unseen_posts")  # there what a line stands under is always a post
+POSTED_FILES = ("written_posts", "written_posts2", "written_posts4", "unseen_posts")  # there what a line stands under is always a post
 FUNCTIONAL = "unseen_functional"  # there the name of the set says what a line tests
 WRITTEN, CORRECTIONS, UNSEEN = HERE / "written", HERE / "corrections", HERE / "unseen"
 # Acts that make a comment abusive. `abusive` alone: toxic to other readers without being any of them.
