@@ -34,22 +34,22 @@ import tomllib
 from graph import session_of
 from inputs import Reader
 from labels import AUC_MIN, EXAMPLES, FALSE_ALARMS, HIDE_DOUBT, HIDE_RISK, INSULT, LABELS, NO_ACT, POSITIVES_MIN, URGENT_FALSE_ALARMS
-from mixing import is_held_out, read_lines, written_paths
+from mixing import PAGES, is_held_out, read_lines, written_paths
 
 MARKER = "# From here on written by models/training/calibrate.py: run it again instead of changing a number."
 PROBABILITY_MIN = 1e-6
 
 
 class Corpus:
-    """Rows of some files with the logits of the heads."""
+    """Rows of some files with the logits of the heads. `posts`: what they stand under is a post, not another comment."""
 
-    def __init__(self, files, network, chosen=lambda _row: True):
+    def __init__(self, files, network, chosen=lambda _row: True, posts=False):
         self.rows, self.files = [], []
         for file in files:
             lines = [row for row in read_lines(file) if chosen(row)]
             self.rows += lines
             self.files += [file.stem] * len(lines)
-        self.logits = network.logits([(row["text"], row.get("parent")) for row in self.rows])
+        self.logits = network.logits([(row["text"], network.read_beside(row, posts)) for row in self.rows])
         self.groups = np.array([row.get("twin") or f"row {index}" for index, row in enumerate(self.rows)])
 
     def values(self, label):
@@ -77,6 +77,11 @@ class Network:
             beside = directory.resolve().parent / manifest["first_stage"]["model"]
             self.first = Network(beside, tomllib.loads((beside / "manifest.toml").read_text(encoding="utf-8")))
             self.heads += [f"first:{head}" for head in self.first.heads]
+
+    def read_beside(self, row, posts):
+        """What the service reads beside a comment: what it answers, or the post where it has few words."""
+        is_short = len(row["text"].split()) <= self.manifest.get("post_words", 0)
+        return row.get("parent") if is_short or not posts else None
 
     def logits(self, texts):
         """Of each (text, what it answers or None); the latter is read where the manifest says `context = true`."""
@@ -183,10 +188,10 @@ def thresholds(results):
             if label.use == "descriptive":
                 continue
             share, against = shares.get(label.name, shares[label.use]), result["insults"] if label.use == "protected" else result["acceptable"]
-            if label.use == "urgent" and "ordinary" in result:
-                share, against = URGENT_FALSE_ALARMS[level][label.name], result["ordinary"] & result["acceptable"]
-            against = against & (result["values"] == 0)
-            review = over(result["scores"][against], share)
+            against = result["scores"][against & (result["values"] == 0)]
+            if label.use == "urgent" and "page_scores" in result:
+                share, against = URGENT_FALSE_ALARMS[level][label.name], result["page_scores"]
+            review = over(against, share)
             entry = {"review": review, "caught": float((result["scores"][result["values"] == 1] >= review).mean())}
             if label.use == "signal" and label.name not in NO_ACT and HIDE_RISK[level]:
                 scores, acceptable = result["risk_scores"], result["risk_acceptable"]
@@ -275,8 +280,10 @@ def main():
     chosen = is_held_out if arguments.kept_aside else lambda _row: True
     train, written = (Corpus(files, network, chosen) for files in (real_files + written_files, written_files))
     validation = Corpus(validation_files, network)
+    page_files = sorted(PAGES.glob("*.tsv"))
     if arguments.kept_aside:
-        fitted = [own_heads.fit_label(label, heads, train, written, validation, calibration_error) for label in own_heads.labels_of(heads)]
+        pages = Corpus(page_files, network, posts=True)
+        fitted = [own_heads.fit_label(label, heads, train, written, validation, pages, calibration_error) for label in own_heads.labels_of(heads)]
         method, held_out = own_heads.METHOD, own_heads.HELD_OUT
     else:
         fitted = [fit_label(label, heads, train, written, validation) for label in LABELS]
@@ -284,7 +291,7 @@ def main():
     results = [result for result in fitted if result and not result["left_out"]]
     left_out = [result for result in fitted if result and result["left_out"]]
     sets = thresholds(results)
-    sections = manifest_sections(results, sets, real_files + written_files + validation_files, network, method, held_out)
+    sections = manifest_sections(results, sets, real_files + written_files + validation_files + (page_files if arguments.kept_aside else []), network, method, held_out)
     path.write_text(written_by_hand + "\n\n" + sections, encoding="utf-8")
     if arguments.kept_aside:
         figures = "\n".join(own_heads.figures(results, left_out, sets, validation, written, apply))

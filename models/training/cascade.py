@@ -11,8 +11,8 @@ answers another comment. --vigie says what the rules of this repository find; a 
 and fits the cut anew.
 
 The cut is the highest value below which at most a share of the comments lie that the whole model rightly finds at level *balanced*
-(abusive, distress or spam by their labels), by values they got from folds that did not hold them: LOST_MAX of the real ones and of those
-that are urgent, HARD_LOST_MAX of those written for this project, which hold far more veiled abuse than a page does. The urgent ones weigh
+(abusive, distress or spam by their labels), by values they got from folds that did not hold them: LOST_MAX of the real ones, URGENT_LOST_MAX of
+those that are urgent, HARD_LOST_MAX of those written for this project, which hold far more veiled abuse than a page does. The urgent ones weigh
 more in the fit: without that, one found distress in five would have been let go. A comment that is let go gets a score for `abusive` alone,
 from a line fitted to what the whole model says.
 
@@ -39,7 +39,7 @@ from mixing import is_held_out, written_paths
 from whole import Whole, put_section
 
 LEXICAL = "lexical"  # the value of lexical.py, beside the heads
-LOST_MAX, HARD_LOST_MAX = 0.004, 0.01
+LOST_MAX, URGENT_LOST_MAX, HARD_LOST_MAX = 0.004, 0.002, 0.01
 FOUND_WEIGHT = 3.0
 URGENT_WEIGHTS = {"threat": 4.0, "doxxing": 4.0, "harassment": 4.0, "terror_apology": 4.0, "distress": 20.0}  # besides, by key of the label
 ANY_MODEL = "models/abuse-fr-use"
@@ -119,7 +119,7 @@ def main():
     wanted = np.array([any(row["labels"].get(key) == 1 for key in ("toxic", "distress", "spam")) for row in rows])
     written = np.array([file.startswith("written_") for file in files])
     lowest = []
-    for part, lost_max in ((~written, LOST_MAX), (written, HARD_LOST_MAX), (urgent > 1, LOST_MAX)):
+    for part, lost_max in ((~written, LOST_MAX), (written, HARD_LOST_MAX), (urgent > 1, URGENT_LOST_MAX)):
         found = balanced & wanted & part
         lowest.append(np.sort(values[found & may_go])[int(lost_max * found.sum())])
     cut = float(np.floor(min(lowest) * 1e4) / 1e4)

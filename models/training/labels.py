@@ -69,15 +69,16 @@ FALSE_ALARMS = {
     "balanced": {"abusive": 0.08, "signal": 0.015, "urgent": 0.005, "threat": 0.015, "distress": 0.008, "harassment": 0.01, "terror-apology": 0.01, "protected": 0.05},
     "firm": {"abusive": 0.05, "signal": 0.015, "urgent": 0.003, "threat": 0.01, "distress": 0.005, "protected": 0.02},
 }
-# The same for urgent labels of a network with own heads (own_heads.py), of comments as a page has them: the acceptable ones of validation/ and of ORDINARY_FILES.
-# Each false alarm interrupts a person, and what is missed may cost a life. Thresholds that were measured on look-alikes missed half of the new distress; at one
-# false alarm in a hundred comments of a page three in ten are missed.
+# The same for urgent labels of a network with own heads (own_heads.py), of the comments of PAGES (mixing.py), which come as on the pages of ministries and
+# museums. Each false alarm interrupts a person, and what is missed may cost a life. Measured on look-alikes written to be hard, the thresholds missed half of the new
+# distress; measured on tweets, forums and lines written for training, they let two to three times as many memories and condolences of such pages pass for distress and
+# praise of terror as was meant. Distress may cost more than the others: at one false alarm in a hundred half of it is missed. Such pages have little that looks like
+# harassment or doxxing, so that these may cost less.
 URGENT_FALSE_ALARMS = {
-    "careful": {"threat": 0.02, "distress": 0.02, "harassment": 0.02, "terror-apology": 0.02, "doxxing": 0.01},
-    "balanced": {"threat": 0.01, "distress": 0.01, "harassment": 0.01, "terror-apology": 0.01, "doxxing": 0.005},
-    "firm": {"threat": 0.005, "distress": 0.005, "harassment": 0.005, "terror-apology": 0.005, "doxxing": 0.003},
+    "careful": {"threat": 0.02, "distress": 0.05, "harassment": 0.01, "terror-apology": 0.02, "doxxing": 0.005},
+    "balanced": {"threat": 0.01, "distress": 0.03, "harassment": 0.005, "terror-apology": 0.01, "doxxing": 0.0025},
+    "firm": {"threat": 0.005, "distress": 0.015, "harassment": 0.0025, "terror-apology": 0.005, "doxxing": 0.0025},
 }
-ORDINARY_FILES = ("written_ordinary", "written_ordinary2", "written_ordinary3", "written_short", "written_short2", "written_short3")
 # Hide by score alone, where the policy lists the act: at most this share of what is hidden may be acceptable (None: no score alone
 # hides), with confidence 1 - HIDE_DOUBT on comments like those that the thresholds were chosen on (risk.py).
 HIDE_RISK = {"careful": None, "balanced": 0.02, "firm": 0.05}

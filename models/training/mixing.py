@@ -153,6 +153,8 @@ SOURCES = {
     "written_ordinary5": Source(12.0),
     "written_ordinary6": Source(12.0),
     "written_negated3": Source(12.0),
+    "written_page": Source(12.0),
+    "written_page2": Source(12.0),
     "written_identity6": Source(4.0),
     "written_negated": Source(5.0),
     "written_negated2": Source(5.0),
@@ -202,9 +204,12 @@ def needs_parent(row):
 
 
 HERE = pathlib.Path(__file__).resolve().parent
-POSTED_FILES = ("written_posts", "written_posts2", "written_posts4", "unseen_posts")  # there what a line stands under is always a post
+POSTED_FILES = ("written_posts", "written_posts2", "written_posts4", "unseen_posts", "unseen_page")  # there what a line stands under is always a post
 FUNCTIONAL = "unseen_functional"  # there the name of the set says what a line tests
 WRITTEN, CORRECTIONS, UNSEEN = HERE / "written", HERE / "corrections", HERE / "unseen"
+# Acceptable comments under posts as they come in a usual week, all kinds in their proportions. Nothing is trained on them: calibrate.py measures on them
+# how often an urgent label is wrong.
+PAGES = HERE / "pages"
 # Acts that make a comment abusive. `abusive` alone: toxic to other readers without being any of them.
 ABUSIVE_ACTS = ("abusive", "hate", "threat", "incitement", "denial", "terror-apology", "doxxing", "harassment", "insult", "sexual")
 ACT_KEYS = {label.name: label.key for label in LABELS if label.target is None}

@@ -4,7 +4,7 @@ network of it saw; where they rank poorly, over all heads. Used by calibrate.py 
 
 `abusive` is fitted on all French lines kept aside; the other labels on those written for this project, which alone say them. Their
 thresholds rest on the same lines, with scores from five folds that keep twin sets together, and on the acceptable comments of
-validation/, which have none of the abusive acts by definition; those of urgent labels on the comments among them that are as a page has them.
+validation/, which have none of the abusive acts by definition; those of urgent labels on the comments of PAGES, which are as a page has them.
 
 How much each head of `abusive` weighs is a choice of the model, made on half of the validation lines (by hash, as in train.py) and the
 written lines kept aside: the first models have seen some of the other lines kept aside, on which they would weigh too much.
@@ -17,7 +17,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
-from labels import AUC_MIN, INSULT, LABELS, ORDINARY_FILES
+from labels import AUC_MIN, INSULT, LABELS
 from encoder import FIRST_MODEL_HEADS
 from measures import auc, bootstrap, wilson
 from mixing import HEADS, MASKED, TOXIC, truth
@@ -34,7 +34,7 @@ IDENTITY_FILES = (
     "written_counter2", "written_origin_religion", "written_sex_orientation_disability",
 )  # fmt: skip
 METHOD = "each label: logistic regression over the heads about it, or over all where that ranks better, on French lines of train/ that the training keeps aside"
-HELD_OUT = "validation files for abusive; for the others five folds of the lines kept aside that keep twin sets together, and the acceptable validation comments"
+HELD_OUT = "validation files for abusive; for the others five folds of the lines kept aside that keep twin sets together, and the acceptable validation comments; pages/ for the thresholds of urgent labels"
 
 
 def platt(logits, values, regularise=1.0):
@@ -89,7 +89,7 @@ def mixture(columns, validation, written):
     return np.array(best[1])
 
 
-def fit_label(label, heads, kept, written, validation, calibration_error):
+def fit_label(label, heads, kept, written, validation, pages, calibration_error):
     """As calibrate.fit_label; None where the network has no such head."""
     if label.name not in heads:
         return None
@@ -126,7 +126,7 @@ def fit_label(label, heads, kept, written, validation, calibration_error):
     held_known = ~np.isnan(held_values)
     held_values, acceptable = held_values[held_known], acceptable[held_known]
     scores = probability(validation.logits[held_known][:, columns], fitted)
-    insults, ordinary = np.zeros(len(scores), dtype=bool), np.ones(len(scores), dtype=bool)
+    insults = np.zeros(len(scores), dtype=bool)
     if label.name == "abusive":
         measured_logits, measured, measured_scores, ranked = validation.logits[held_known, column], held_values, scores, scores
         found, alone = auc(ranked, measured), auc(measured_logits, measured)
@@ -136,7 +136,6 @@ def fit_label(label, heads, kept, written, validation, calibration_error):
         scores, held_values = np.concatenate([folds, scores]), np.concatenate([values, held_values])
         acceptable = np.concatenate([source.acceptable()[known], acceptable])
         insults = np.concatenate([source.values(INSULT)[known] == 1, insults])
-        ordinary = np.concatenate([np.isin(source.files, ORDINARY_FILES)[known], ordinary])
     if found < AUC_MIN:
         return {"label": label, "auc": found, "positives": positives, "left_out": True}
     interval = bootstrap(lambda chosen: auc(ranked[chosen], measured[chosen]), len(measured))
@@ -145,7 +144,7 @@ def fit_label(label, heads, kept, written, validation, calibration_error):
         "label": label, "left_out": False, "weights": {heads[own]: weight for own, weight in zip(columns, fitted[0], strict=True)}, "fitted": fitted, "columns": columns, "bias": fitted[1],
         "auc": found, "interval": interval, "positives": positives, "prevalence": float(values.mean()),
         "before": calibration_error(raw, measured), "before_auc": alone, "after": calibration_error(measured_scores, measured),
-        "scores": scores, "values": held_values, "acceptable": acceptable, "ordinary": ordinary, "insults": insults, "risk_scores": risk_scores, "risk_acceptable": risk_acceptable,
+        "scores": scores, "values": held_values, "acceptable": acceptable, "page_scores": probability(pages.logits[:, columns], fitted), "insults": insults, "risk_scores": risk_scores, "risk_acceptable": risk_acceptable,
         "measured": measured, "measured_scores": measured_scores,
     }  # fmt: skip
 
