@@ -322,7 +322,7 @@ fn a_verdict_has_every_field_of_the_contract() -> Outcome {
             .as_f64()
             .is_some_and(|probability| probability > 0.0)
     );
-    assert!(verdict["model"].as_str().is_some_and(|model| model.starts_with("abuse-fr-use@6+")));
+    assert!(verdict["model"].as_str().is_some_and(|model| model.starts_with("abuse-fr-use@7+")));
     Ok(())
 }
 
