@@ -109,7 +109,7 @@ async fn comments_become_verdicts_and_poison_becomes_dead_letters() -> anyhow::R
     let mut out = runtime.bus.subscribe("test", &[Topic::Verdicts]).await?;
     let mut dead = runtime.bus.subscribe("test-dead", &[Topic::DeadLetters]).await?;
 
-    let insult = sample_comment("Quel connard, ce vigile");
+    let insult = sample_comment("Sale connard de vigile");
     let threat = sample_comment("Demain je vais poser une bombe");
     let kind = sample_comment("Merci pour cette belle visite !");
     let poison = |payload: &[u8]| Record {
