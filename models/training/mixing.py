@@ -204,7 +204,8 @@ def needs_parent(row):
 
 
 HERE = pathlib.Path(__file__).resolve().parent
-POSTED_FILES = ("written_posts", "written_posts2", "written_posts4", "unseen_posts", "unseen_page")  # there what a line stands under is always a post
+# Files in which what a line stands under is always a post.
+POSTED_FILES = ("written_posts", "written_posts2", "written_page", "written_page2", "unseen_posts", "unseen_page", "page1", "page2")
 FUNCTIONAL = "unseen_functional"  # there the name of the set says what a line tests
 WRITTEN, CORRECTIONS, UNSEEN = HERE / "written", HERE / "corrections", HERE / "unseen"
 # Acceptable comments under posts as they come in a usual week, all kinds in their proportions. Nothing is trained on them: calibrate.py measures on them
