@@ -280,7 +280,7 @@ def main():
     chosen = is_held_out if arguments.kept_aside else lambda _row: True
     train, written = (Corpus(files, network, chosen) for files in (real_files + written_files, written_files))
     validation = Corpus(validation_files, network)
-    page_files = sorted(PAGES.glob("*.tsv"))
+    page_files = sorted(PAGES.glob("*.tsv")) if arguments.kept_aside else []
     if arguments.kept_aside:
         pages = Corpus(page_files, network, posts=True)
         fitted = [own_heads.fit_label(label, heads, train, written, validation, pages, calibration_error) for label in own_heads.labels_of(heads)]
@@ -291,7 +291,7 @@ def main():
     results = [result for result in fitted if result and not result["left_out"]]
     left_out = [result for result in fitted if result and result["left_out"]]
     sets = thresholds(results)
-    sections = manifest_sections(results, sets, real_files + written_files + validation_files + (page_files if arguments.kept_aside else []), network, method, held_out)
+    sections = manifest_sections(results, sets, real_files + written_files + validation_files + page_files, network, method, held_out)
     path.write_text(written_by_hand + "\n\n" + sections, encoding="utf-8")
     if arguments.kept_aside:
         figures = "\n".join(own_heads.figures(results, left_out, sets, validation, written, apply))
