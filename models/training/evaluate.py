@@ -94,6 +94,13 @@ def of_file(corpus, test):
     return np.array([test(file) for file in corpus.files])
 
 
+def pooled(corpus, abusive):
+    """The lines of the files that hold abuse and acceptable comments (bool, [lines]): with easy comments alone added, the same share of false alarms
+    would reach further into the look-alikes of the others."""
+    files = np.array(corpus.files)
+    return np.isin(files, [file for file in set(corpus.files) if {0, 1} <= set(abusive[files == file])])
+
+
 def report(models, kept):
     """`kept` names the written lines: kept aside, or unseen; with the latter the validation files are left out."""
     names, place = [model.name for model in models], HEADS.index("abusive")
@@ -101,26 +108,27 @@ def report(models, kept):
     first = models[0]
     validation = np.stack([truth(row) for row in first.validation.rows])
     written = np.stack([truth(row) for row in first.written.rows])
+    mixed = pooled(first.written, written[:, place])
     lines = ["Area under the ROC curve of `abusive`:"] + table("comments", "n", *names, *changes)
     shown_files = [] if kept == "unseen" else sorted(set(first.validation.files))
     sets = [(file, "validation") for file in shown_files] + [(file, "written") for file in sorted(set(first.written.files))]
     for file, kind in [*sets, (None, "written")]:
         values = (validation if kind == "validation" else written)[:, place]
-        chosen = of_file(getattr(first, kind), lambda own, file=file: file in (own, None)) & ~np.isnan(values)
+        chosen = (mixed if file is None else of_file(getattr(first, kind), lambda own, file=file: file == own)) & ~np.isnan(values)
         if len(set(values[chosen])) > 1:
             shown = file or f"all written lines {kept}"
             lines.append(area_row(shown, [model.scores(getattr(model, kind), "abusive")[chosen] for model in models], values[chosen]))
     lines += ["", f"Area under the ROC curve of other labels, written lines {kept}:"] + table("label", "n", *names, *changes)
     for label in (*ACTS, *PROTECTED, *(own.name for own in LABELS if own.target)):
         values = written[:, HEADS.index(label)]
-        known = ~np.isnan(values)
+        known = mixed & ~np.isnan(values)
         if (values[known] == 1).sum() >= 5:
             scores = [None if (own := model.scores(model.written, label)) is None else own[known] for model in models]
             lines.append(area_row(f"{label} ({int((values[known] == 1).sum())} positive)", scores, values[known]))
     lines += ["", f"Recall at 5 % false alarms, written lines {kept}:"] + table("label", *names)
     for label in ("abusive", *ACTS):
         values = written[:, HEADS.index(label)]
-        known = ~np.isnan(values)
+        known = mixed & ~np.isnan(values)
         cells = [f"{recall_at(own[known], values[known], 0.05):.0%}" if (own := model.scores(model.written, label)) is not None else "–" for model in models]
         lines.append("| " + " | ".join([f"{label} ({int((values[known] == 1).sum())})", *cells]) + " |")
     lines += ["", "Acceptable comments over the review threshold of `abusive` (balanced):"] + table("comments", *names)
